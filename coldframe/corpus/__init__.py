@@ -1,0 +1,1 @@
+"""Text comes in: sources and the readers that turn them into documents."""

@@ -1,0 +1,1 @@
+"""The explorer: web pages, their JSON twins, the chat."""

@@ -1,0 +1,1 @@
+"""What is read next: stages, the packing of rows, the stream."""

@@ -1,0 +1,1 @@
+"""What learns: sizes, transformer, optimizer, schedules, memory fit."""
