@@ -1,0 +1,75 @@
+"""Weights that readers may load while training goes on: step-stamped, never overwritten, the last two kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from coldframe.errors import CheckpointError
+from coldframe.run.paths import RunFolder
+from coldframe.run.record import Recorder
+from coldframe.run.view import RunView
+
+KEPT = 2
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Weights that can be loaded now."""
+
+    id: int
+    step: int
+    time: float
+    path: Path
+
+
+def publish(folder: RunFolder, recorder: Recorder, tensors: Mapping[str, torch.Tensor], *, reason: str) -> Path | None:
+    """Write weights under a new name, then announce them; drops all but the last two files.
+
+    Returns None, with an event, when a weight is not finite: readers keep what they have.
+    """
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        recorder.event("publish", "weights are not finite, so they were not published", level="error")
+        return None
+    folder.live.mkdir(parents=True, exist_ok=True)
+    name = f"step-{recorder.step:08d}-{time.time_ns():x}.safetensors"
+    path, temporary = folder.live / name, folder.live / f".{name}.tmp"
+    save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, temporary)
+    os.replace(temporary, path)
+    recorder.published(file=name, num_bytes=path.stat().st_size, reason=reason)
+    for old in sorted(folder.live.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
+        old.unlink()  # a reader that has it mapped keeps its pages
+    return path
+
+
+def newest(view: RunView) -> Published | None:
+    """The newest published weights that still stand on disk."""
+    for row in reversed(view.rows("published", limit=KEPT, newest=True)):
+        path = view.folder.live / row["file"]
+        if path.is_file():
+            return Published(id=row["id"], step=row["step"], time=row["time"], path=path)
+    return None
+
+
+def load_newest(view: RunView) -> tuple[Published, dict[str, torch.Tensor]] | None:
+    """Load the newest published weights; None when nothing is published.
+
+    Raises:
+        CheckpointError: when the files vanish faster than they can be read.
+    """
+    for _ in range(_TRIES):
+        found = newest(view)
+        if found is None:
+            return None
+        try:
+            return found, load_file(found.path)
+        except FileNotFoundError:  # replaced between the look and the load
+            time.sleep(0.05)
+    raise CheckpointError(f"the published weights of {view.folder.name!r} keep vanishing", advice="try again")

@@ -1,0 +1,115 @@
+"""Requests to a run: one JSON file each, put there whole by anyone, taken by the trainer between two steps.
+
+A request is only a wish. What became of it stands in run.db's `outcomes`, written by the act itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from coldframe.errors import RequestError, did_you_mean
+from coldframe.run.paths import RunFolder
+
+#: Verb -> names of the arguments it may carry.
+VERBS: Mapping[str, tuple[str, ...]] = {
+    "pause": (),
+    "resume": (),
+    "checkpoint": (),
+    "stop": (),
+    "extend": ("num_steps",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Something that somebody wants of a run."""
+
+    id: str
+    verb: str
+    arguments: Mapping[str, int | float | str] = field(default_factory=dict)
+    by: str = "user"
+    why: str = ""
+    time: float = 0.0
+
+
+def new_request(verb: str, arguments: Mapping[str, int | float | str], *, by: str = "user", why: str = "") -> Request:
+    """A request with an id that sorts by time.
+
+    Raises:
+        RequestError: for an unknown verb, an unknown argument or a value that makes no sense.
+    """
+    now = time.time()
+    request = Request(id=f"{now:017.6f}-{uuid.uuid4().hex[:8]}", verb=verb, arguments=dict(arguments), by=by, why=why, time=now)
+    check_request(request)
+    return request
+
+
+def check_request(request: Request) -> None:
+    """Refuse a request that no run could carry out.
+
+    Raises:
+        RequestError: with what was wrong.
+    """
+    if request.verb not in VERBS:
+        raise RequestError(f"unknown request {request.verb!r}", advice=did_you_mean(request.verb, VERBS))
+    unknown = sorted(set(request.arguments) - set(VERBS[request.verb]))
+    if unknown:
+        raise RequestError(f"{request.verb} does not take {unknown[0]!r}", advice=did_you_mean(unknown[0], VERBS[request.verb]))
+    if request.verb == "extend":
+        num_steps = request.arguments.get("num_steps")
+        if not isinstance(num_steps, int) or isinstance(num_steps, bool) or num_steps <= 0:
+            raise RequestError(
+                f"extend needs a whole, positive number of steps, not {num_steps!r}",
+                advice="give the new total, for example --steps 20000",
+            )
+
+
+def send(folder: RunFolder, request: Request) -> None:
+    """Put a request where the trainer finds it, whole or not at all."""
+    folder.requests.mkdir(parents=True, exist_ok=True)
+    temporary = folder.requests / f".{request.id}.tmp"
+    temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    os.replace(temporary, folder.requests / f"{request.id}.json")
+
+
+def waiting(folder: RunFolder) -> list[Path]:
+    """The files of the requests that wait, oldest first; cheap enough to be asked between any two steps."""
+    try:
+        with os.scandir(folder.requests) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(".json") and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    return [folder.requests / name for name in sorted(names)]
+
+
+def read(path: Path) -> Request:
+    """Read one request.
+
+    Raises:
+        RequestError: when the file is not a request that makes sense; the file's stem then names it.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        request = Request(
+            id=str(record["id"]), verb=str(record["verb"]), arguments=dict(record.get("arguments") or {}),
+            by=str(record.get("by", "user")), why=str(record.get("why", "")), time=float(record.get("time", 0.0)),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(f"{path.name} is not a request: {error}", advice="see docs/run-folder.md for its fields") from error
+    check_request(request)
+    return request
+
+
+def withdraw(folder: RunFolder, request: Request) -> bool:
+    """Take a request back; False when somebody has taken it already."""
+    try:
+        (folder.requests / f"{request.id}.json").unlink()
+        return True
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,216 @@
+"""The tables of run.db and explorer.db, as numbered migrations that are applied once and never edited afterwards.
+
+run.db is written by the process that holds trainer.lock and by nobody else; explorer.db by the explorer and by CLI
+verbs. Both are SQLite in WAL mode on a local disk, so that readers never wait for the writer. docs/run-folder.md
+says what each table and column means; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+#: Parameter groups whose gradient and update norms are recorded at every step.
+GROUPS = ("embedding", "value_embedding", "head", "attention", "mlp", "scalar")
+
+_GROUP_COLUMNS = "\n".join(
+    f"    {kind}_norm_{group} REAL," for kind in ("grad", "update") for group in GROUPS
+)
+
+_M001_RUN = f"""
+CREATE TABLE segments (
+    segment INTEGER PRIMARY KEY,
+    time REAL NOT NULL,
+    start_step INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    checkpoint TEXT,
+    code_version TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    changed TEXT NOT NULL
+);
+CREATE TABLE steps (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    train_loss REAL,
+    learning_rate REAL,
+    grad_norm REAL,
+    clip_scale REAL,
+{_GROUP_COLUMNS}
+    num_tokens INTEGER,
+    next_row INTEGER,
+    seconds REAL,
+    tokens_per_second REAL
+);
+CREATE INDEX steps_by_step ON steps (step, segment);
+CREATE TABLE source_losses (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    train_loss REAL,
+    num_tokens INTEGER NOT NULL
+);
+CREATE TABLE evals (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    suite TEXT NOT NULL,
+    source TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    value REAL,
+    low REAL,
+    high REAL,
+    n INTEGER,
+    detail TEXT NOT NULL
+);
+CREATE TABLE samples (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    prompt TEXT NOT NULL,
+    text TEXT NOT NULL,
+    temperature REAL NOT NULL,
+    seed INTEGER NOT NULL,
+    num_tokens INTEGER NOT NULL,
+    loss REAL,
+    perplexity REAL
+);
+CREATE TABLE stages (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    start_block INTEGER NOT NULL,
+    shares TEXT NOT NULL,
+    sources TEXT NOT NULL,
+    skip_blocks TEXT NOT NULL,
+    by TEXT NOT NULL,
+    why TEXT NOT NULL
+);
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    kind TEXT NOT NULL,
+    level TEXT NOT NULL CHECK (level IN ('info', 'warning', 'error')),
+    message TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+CREATE TABLE outcomes (
+    id INTEGER PRIMARY KEY,
+    request TEXT NOT NULL UNIQUE,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    requested REAL NOT NULL,
+    time REAL NOT NULL,
+    verb TEXT NOT NULL,
+    arguments TEXT NOT NULL,
+    by TEXT NOT NULL,
+    why TEXT NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('applied', 'refused')),
+    detail TEXT NOT NULL
+);
+CREATE TABLE checkpoints (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    folder TEXT NOT NULL,
+    num_bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    stall_seconds REAL NOT NULL,
+    weights_sha256 TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    contains TEXT NOT NULL CHECK (contains IN ('whole', 'weights', 'nothing')),
+    val_bpb REAL
+);
+CREATE TABLE published (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    file TEXT NOT NULL,
+    num_bytes INTEGER NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE heartbeats (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    time REAL NOT NULL,
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    status TEXT NOT NULL,
+    message TEXT NOT NULL,
+    memory_bytes INTEGER,
+    device_memory_bytes INTEGER,
+    utilisation REAL,
+    temperature REAL,
+    power_watts REAL,
+    energy_joules REAL,
+    mfu REAL
+);
+"""
+
+_M001_EXPLORER = """
+CREATE TABLE leases (
+    reader TEXT PRIMARY KEY,
+    purpose TEXT NOT NULL,
+    expires REAL NOT NULL
+);
+"""
+
+RUN_MIGRATIONS = (_M001_RUN,)
+EXPLORER_MIGRATIONS = (_M001_EXPLORER,)
+
+#: How long a connection waits for another's short transaction, seconds.
+BUSY_SECONDS = 10.0
+
+
+def open_database(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
+    """Open a database for writing and bring its schema up to date, each migration in one transaction.
+
+    synchronous=NORMAL in WAL mode: a power cut may lose the last rows but never the database.
+    """
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, time REAL NOT NULL)")
+    for number, script in enumerate(migrations, start=1):
+        if not _applied(connection, number):
+            _apply(connection, number, script)
+    return connection
+
+
+def read_database(path: Path) -> sqlite3.Connection | None:
+    """Open a database for reading only; None when it does not exist yet."""
+    if not path.is_file():
+        return None
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _applied(connection: sqlite3.Connection, number: int) -> bool:
+    return connection.execute("SELECT 1 FROM migrations WHERE number = ?", (number,)).fetchone() is not None
+
+
+def _apply(connection: sqlite3.Connection, number: int, script: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not _applied(connection, number):  # another process may have been first
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+            connection.execute("INSERT INTO migrations VALUES (?, ?)", (number, time.time()))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
