@@ -1,0 +1,215 @@
+"""A user's own text: a file or a folder of .txt, .md, .jsonl and .parquet, read as documents one at a time.
+
+Bytes are split into lines before anything is decoded or parsed, so that one bad byte or line costs that line, never
+what follows.
+"""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import importlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import xxhash
+
+from coldframe.corpus.documents import Document, Quarantine, Reader, clean_text
+from coldframe.corpus.messages import conversation
+from coldframe.errors import DependencyError, SourceError, UsageError
+
+_VERSION = 1
+"""Raised when the documents that this file makes change, so that prepared shards are made again."""
+ENDINGS = (".txt", ".md", ".jsonl", ".parquet")
+WHOLE_FILE = 1 << 24
+"""A text file of at most so many bytes is one document; a longer one is cut at empty lines, to keep memory small."""
+_BLOCK = 1 << 20
+
+
+def open_path(path: str, fields: tuple[str, ...]) -> tuple[str, int, Reader]:
+    """(fingerprint, bytes on disk, reader) of a file or folder; raises SourceError when it holds no readable kind of
+    file."""
+    root = Path(path).expanduser()
+    files = _files(root)
+    if any(file.suffix.lower() == ".parquet" for file in files):
+        _pyarrow()
+    stats = []
+    for file in files:
+        stat = file.stat()
+        stats.append((file.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns))
+    fingerprint = xxhash.xxh3_128_hexdigest(json.dumps([_VERSION, str(root.resolve()), list(fields), stats]).encode())
+
+    def reader(quarantine: Quarantine) -> Iterator[Document]:
+        for file in files:
+            place = file.relative_to(root).as_posix() if file != root else root.name
+            try:
+                yield from _READERS[file.suffix.lower()](file, place, fields, quarantine)
+            except UnicodeDecodeError as error:
+                quarantine.add(place, error.reason)
+            except OSError as error:
+                quarantine.add(place, f"cannot be read: {error.strerror or error}")
+
+    return fingerprint, sum(size for _, size, _ in stats), reader
+
+
+def _files(root: Path) -> list[Path]:
+    """The readable kinds of file under `root` in a fixed order; hidden ones are left alone."""
+    if not root.exists():
+        raise SourceError(
+            f"there is nothing at {root}", advice="check the path: it is taken from the folder you started in"
+        )
+    if root.is_file():
+        if root.suffix.lower() not in ENDINGS:
+            raise SourceError(f"{root} is not of a kind that is read", advice=f"the kinds are {' '.join(ENDINGS)}")
+        return [root]
+    found, others = [], Counter[str]()
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            file = Path(folder, name)
+            if name.startswith(".") or not file.is_file():
+                continue
+            if file.suffix.lower() in ENDINGS:
+                found.append(file)
+            else:
+                others[file.suffix or "without an ending"] += 1
+    if not found:
+        seen = ", ".join(f"{count} {ending}" for ending, count in others.most_common(4)) or "nothing"
+        raise SourceError(
+            f"{root} holds no text that can be read (it holds {seen})", advice=f"the kinds are {' '.join(ENDINGS)}"
+        )
+    return sorted(found)
+
+
+def _text_file(path: Path, place: str, _: tuple[str, ...], quarantine: Quarantine) -> Iterator[Document]:
+    """The whole file as one document, or a very long one in parts; a file with bytes that are not UTF-8 is set
+    aside."""
+    if _is_empty_utf8(path):
+        quarantine.add(place, "is empty")
+        return
+    with path.open("rb") as file:
+        if path.stat().st_size <= WHOLE_FILE:
+            yield Document(text=clean_text(file.read().decode("utf-8")), place=place)
+            return
+        for number, part in enumerate(_parts(file), 1):
+            text = clean_text(part.decode("utf-8"))
+            if text.strip():
+                yield Document(text=text, place=f"{place} part {number}")
+
+
+def _is_empty_utf8(path: Path) -> bool:
+    """Whether the file holds nothing but white space; raises UnicodeDecodeError with the line of the first bad byte."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    empty, line = True, 1
+    with path.open("rb") as file:
+        while True:
+            block = file.read(_BLOCK)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                line += error.object.count(b"\n", 0, error.start)
+                error.reason = (
+                    f"line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8 text; save the file as UTF-8"
+                )
+                raise
+            if not block:
+                return empty
+            line += block.count(b"\n")
+            empty = empty and not text.lstrip("\ufeff").strip()
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    """The file in parts of at most `WHOLE_FILE` bytes, cut after an empty line, else after a line, else between
+    characters."""
+    rest = b""
+    while block := file.read(WHOLE_FILE - len(rest)):
+        part = rest + block
+        if len(part) < WHOLE_FILE:
+            rest = part
+            continue
+        cut = max(part.rfind(b"\n\n") + 2, part.rfind(b"\r\n\r\n") + 4)
+        if cut < WHOLE_FILE // 2:
+            cut = part.rfind(b"\n") + 1
+        if cut < WHOLE_FILE // 2:
+            cut = len(part) - 4
+            while part[cut] & 0xC0 == 0x80:  # a byte inside a character
+                cut += 1
+        yield part[:cut]
+        rest = part[cut:]
+    if rest:
+        yield rest
+
+
+def _jsonl_file(path: Path, place: str, fields: tuple[str, ...], quarantine: Quarantine) -> Iterator[Document]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if not line.strip():
+                continue
+            try:
+                row = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                quarantine.add(f"{place}:{number}", f"is not JSON: {error}")
+                continue
+            yield from _document(row, f"{place}:{number}", fields, quarantine)
+
+
+def _parquet_file(path: Path, place: str, fields: tuple[str, ...], quarantine: Quarantine) -> Iterator[Document]:
+    pyarrow = _pyarrow()
+    try:
+        with pyarrow.parquet.ParquetFile(path) as table:
+            columns = list(fields) or [name for name in ("text", "messages") if name in table.schema_arrow.names]
+            number = 0
+            for batch in table.iter_batches(batch_size=256, columns=columns, use_threads=False):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield from _document(row, f"{place}:{number}", fields, quarantine)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        quarantine.add(place, f"cannot be read as Parquet: {error}")
+
+
+def _pyarrow() -> Any:
+    try:
+        importlib.import_module("pyarrow.parquet")
+        return importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise DependencyError(
+            "reading .parquet needs pyarrow, which is not installed", advice="type: pip install 'coldframe[parquet]'"
+        ) from error
+
+
+def _document(row: object, place: str, fields: tuple[str, ...], quarantine: Quarantine) -> Iterator[Document]:
+    """The document in one row of a .jsonl or .parquet file, or none when the row is bad."""
+    if not isinstance(row, dict):
+        quarantine.add(place, f"is {type(row).__name__}, not an object with fields")
+        return
+    fields = fields or (("messages",) if "messages" in row and not isinstance(row.get("text"), str) else ("text",))
+    if fields == ("messages",):
+        try:
+            messages = conversation(row.get("messages"))
+        except UsageError as error:
+            quarantine.add(place, error.message)
+            return
+        messages = tuple(dataclasses.replace(message, content=clean_text(message.content)) for message in messages)
+        text = "\n\n".join(message.content for message in messages)
+    else:
+        bad = [name for name in fields if not isinstance(row.get(name), str)]
+        if bad:
+            held = ", ".join(list(row)[:8]) or "nothing"
+            quarantine.add(place, f"has no text in the field {bad[0]!r} (it has {held})")
+            return
+        messages = ()
+        text = clean_text("\n\n".join(row[name] for name in fields))
+    if not text.strip():
+        quarantine.add(place, "is empty")
+        return
+    yield Document(text=text, place=place, messages=messages)
+
+
+_READERS = {".txt": _text_file, ".md": _text_file, ".jsonl": _jsonl_file, ".parquet": _parquet_file}

