@@ -1,0 +1,82 @@
+"""Cross-entropy without ever holding all logits: head, softmax and both gradients, some hundred rows at a time.
+
+Shapes: N rows (tokens), C width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: Rows of logits held at once. On a CPU few enough to stay in the cache, on a GPU enough to fill it.
+ROWS_ON_CPU = 1024
+ROWS_ON_GPU = 4096
+
+
+def cross_entropy_rows(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
+    """Cross-entropy of each row in nats (float32, N), for evaluation: no gradient, never more than a chunk of logits."""
+    with torch.no_grad():
+        chunk = _chunk_rows(hidden_NC)
+        parts = [
+            torch.nn.functional.cross_entropy((rows @ head_VC.to(rows.dtype).t()).float(), targets, reduction="none")
+            for rows, targets in zip(hidden_NC.split(chunk), targets_N.split(chunk), strict=True)
+        ]
+    return torch.cat(parts)
+
+
+def cross_entropy_sum(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Summed cross-entropy in nats over the rows whose mask is 1, and each row's own (detached, 0 where masked).
+
+    The gradients with respect to `hidden` and `head` are made on the way forward, while a chunk's logits are there, so
+    that the backward pass only scales them.
+    """
+    losses_N = torch.empty(0)
+    if torch.is_grad_enabled() and (hidden_NC.requires_grad or head_VC.requires_grad):
+        total, losses_N = _ChunkedCrossEntropy.apply(hidden_NC, head_VC, targets_N, mask_N)
+        return total, losses_N
+    losses_N = cross_entropy_rows(hidden_NC, head_VC, targets_N) * mask_N
+    return losses_N.sum(), losses_N
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask_N: Tensor):  # type: ignore[no-untyped-def]
+        head = head_VC.to(hidden_NC.dtype)
+        grad_hidden = torch.empty_like(hidden_NC)
+        grad_head = torch.zeros_like(head_VC)
+        losses_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_NC.device)
+        chunk = min(_chunk_rows(hidden_NC), len(targets_N))
+        for start in range(0, len(targets_N), chunk):
+            rows = slice(start, start + chunk)
+            losses_N[rows], grad_logits = _loss_and_gradient(hidden_NC[rows], head, targets_N[rows], mask_N[rows])
+            torch.mm(grad_logits, head, out=grad_hidden[rows])
+            if grad_head.dtype == grad_logits.dtype:
+                grad_head.addmm_(grad_logits.t(), hidden_NC[rows])
+            else:  # bfloat16 products, summed over the chunks in the master's float32
+                grad_head += grad_logits.t() @ hidden_NC[rows]
+        ctx.save_for_backward(grad_hidden, grad_head)
+        ctx.mark_non_differentiable(losses_N)
+        return losses_N.sum(), losses_N
+
+    @staticmethod
+    def backward(ctx, grad_total: Tensor, _: Tensor):  # type: ignore[no-untyped-def]
+        grad_hidden, grad_head = ctx.saved_tensors
+        return grad_hidden.mul_(grad_total.to(grad_hidden.dtype)), grad_head.mul_(grad_total), None, None
+
+
+def _loss_and_gradient(rows_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Each row's masked loss (float32) and its gradient with respect to the logits (the rows' dtype)."""
+    logits = rows_NC @ head_VC.t()
+    targets_N1, mask_N1 = targets_N.unsqueeze(1), mask_N.unsqueeze(1)
+    target_logits = logits.gather(1, targets_N1).float()
+    largest = logits.max(dim=1, keepdim=True)
+    softmax = torch.softmax(logits, dim=1, dtype=torch.float32)
+    # The largest probability is at least 1/V, so its logarithm is exact where that of the target's might be log 0.
+    log_sum = largest.values.float() - softmax.gather(1, largest.indices).log()
+    losses = (log_sum - target_logits) * mask_N1
+    softmax.scatter_add_(1, targets_N1, torch.full_like(target_logits, -1.0))
+    return losses.squeeze(1), softmax.mul_(mask_N1).to(rows_NC.dtype)
+
+
+def _chunk_rows(hidden_NC: Tensor) -> int:
+    return ROWS_ON_GPU if hidden_NC.is_cuda else ROWS_ON_CPU

@@ -1,0 +1,225 @@
+"""The model that learns: one forward, with named tap points, for training, probing and speaking alike.
+
+Pre-norm transformer without biases: RMS norm without gain, rotary positions, normalised queries and keys, squared ReLU,
+untied embedding and head, on alternating layers an embedding of the token that is added to the attention's values
+through a learned gate, and per layer two learned scalars that weigh the stream and the first embedding.
+
+Shapes: B rows, T tokens, C width, H query heads, K key/value heads, D channels a head, V vocabulary.
+
+| parameter               | shape          | begins as                                      | learned by |
+|-------------------------|----------------|------------------------------------------------|------------|
+| embedding               | V, C           | normal, 0.8                                    | AdamW      |
+| head                    | V, C           | normal, 0.001                                  | AdamW      |
+| value_embeddings.N      | V, K*D         | uniform, deviation 1/sqrt(C)                   | AdamW      |
+| layers.N.qkv            | (H+2K)*D, C    | uniform, deviation 1/sqrt(C)                   | Muon       |
+| layers.N.output         | C, H*D         | zero                                           | Muon       |
+| layers.N.up             | 4C, C          | uniform, deviation 0.4/sqrt(C)                 | Muon       |
+| layers.N.down           | C, 4C          | zero                                           | Muon       |
+| layers.N.value_gate     | K, 32          | zero (a gate of 1)                             | AdamW      |
+| stream_scale            | layers         | 1                                              | AdamW      |
+| first_scale             | layers         | 0.1                                            | AdamW      |
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coldframe.model.attention import Backend, attend, causal_mask
+from coldframe.model.cache import KVCache
+from coldframe.model.loss import cross_entropy_sum
+from coldframe.model.sizes import GATE_CHANNELS, Sizes
+
+ROTARY_BASE = 100_000.0
+#: Normalised queries and keys would leave every score within +-sqrt(D); this lets attention be sharper.
+QK_SCALE = 1.2
+
+
+class Tap(Protocol):
+    """Sees (and may replace) an activation: embedding, layers.N.attention, layers.N.mlp, layers.N.stream, final."""
+
+    def __call__(self, name: str, activation_BTC: Tensor) -> Tensor:
+        """Give the activation to go on with."""
+
+
+class Transformer(nn.Module):
+    """The model; `backend` and `compute_dtype` are how it computes here, not what it is."""
+
+    def __init__(self, sizes: Sizes, *, backend: Backend = "fused", compute_dtype: torch.dtype = torch.float32,
+                 recompute: bool = False) -> None:
+        super().__init__()
+        self.sizes, self.backend, self.compute_dtype, self.recompute = sizes, backend, compute_dtype, recompute
+        self.embedding = nn.Parameter(torch.empty(sizes.vocab_size, sizes.width))
+        self.head = nn.Parameter(torch.empty(sizes.vocab_size, sizes.width))
+        self.value_embeddings = nn.ParameterDict({
+            str(layer): nn.Parameter(torch.empty(sizes.vocab_size, sizes.kv_width))
+            for layer in range(sizes.num_layers) if sizes.has_value_embedding(layer)
+        })
+        self.layers = nn.ModuleList(Layer(sizes, layer) for layer in range(sizes.num_layers))
+        if sizes.architecture == "native":
+            self.stream_scale = nn.Parameter(torch.empty(sizes.num_layers))
+            self.first_scale = nn.Parameter(torch.empty(sizes.num_layers))
+        self._rotary: tuple[Tensor, Tensor] | None = None
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Fill every parameter from the seed; the same on every device, as the numbers are drawn on the CPU."""
+        generator = torch.Generator().manual_seed(seed)
+        deviation = self.sizes.width ** -0.5
+        _normal(self.embedding, 0.8, generator)
+        _normal(self.head, 0.001, generator)
+        for table in self.value_embeddings.values():
+            _uniform(table, deviation, generator)
+        for layer in self.layers:
+            _uniform(layer.qkv, deviation, generator)
+            _uniform(layer.up, 0.4 * deviation, generator)
+            layer.output.zero_()
+            layer.down.zero_()
+            if layer.value_gate is not None:
+                layer.value_gate.zero_()
+        if self.sizes.architecture == "native":
+            self.stream_scale.fill_(1.0)
+            self.first_scale.fill_(0.1)
+
+    def hidden(self, tokens_BT: Tensor, cache: KVCache | None = None, tap: Tap | None = None) -> Tensor:
+        """The final normalised residual stream (B, T, C), ready for the head."""
+        start = cache.length if cache is not None else 0
+        if cache is not None:
+            cache.reserve(tokens_BT.shape[1])
+        cos, sin = self._rotary_tables(start, tokens_BT)
+        first = norm(F.embedding(tokens_BT, self.embedding).to(self.compute_dtype))
+        first = tap("embedding", first) if tap else first
+        stream = first
+        for number, layer in enumerate(self.layers):
+            if self.sizes.architecture == "native":
+                stream = self.stream_scale[number] * stream + self.first_scale[number] * first
+                stream = stream.to(self.compute_dtype)
+            table = self.value_embeddings[str(number)] if str(number) in self.value_embeddings else None
+            arguments = (stream, tokens_BT, table, cos, sin, self.backend, cache, tap)
+            if self.recompute and torch.is_grad_enabled():
+                stream = torch.utils.checkpoint.checkpoint(layer, *arguments, use_reentrant=False)
+            else:
+                stream = layer(*arguments)
+            stream = tap(f"layers.{number}.stream", stream) if tap else stream
+        if cache is not None:
+            cache.advance(tokens_BT.shape[1])
+        final = norm(stream)
+        return tap("final", final) if tap else final
+
+    def logits(self, hidden_BTC: Tensor) -> Tensor:
+        """Scores of every next token, float32."""
+        return F.linear(hidden_BTC, self.head.to(hidden_BTC.dtype)).float()
+
+    def forward(self, tokens_BT: Tensor, targets_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed loss in nats over the targets whose mask is 1, and every target's own loss (B, T; detached)."""
+        hidden = self.hidden(tokens_BT).flatten(0, 1)
+        total, losses = cross_entropy_sum(hidden, self.head, targets_BT.flatten(), mask_BT.flatten())
+        return total, losses.view(targets_BT.shape)
+
+    def _rotary_tables(self, start: int, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
+        if self._rotary is None or self._rotary[0].device != tokens_BT.device:
+            self._rotary = rotary_tables(self.sizes.context, self.sizes.head_dim, tokens_BT.device, self.compute_dtype)
+        stop = start + tokens_BT.shape[1]
+        assert stop <= self.sizes.context, f"{stop} tokens in a context of {self.sizes.context}"
+        return self._rotary[0][start:stop], self._rotary[1][start:stop]
+
+
+class Layer(nn.Module):
+    """One block: attention, then MLP, each added to the stream."""
+
+    def __init__(self, sizes: Sizes, number: int) -> None:
+        super().__init__()
+        self.sizes, self.number = sizes, number
+        self.qkv = nn.Parameter(torch.empty(sizes.qkv_width, sizes.width))
+        self.output = nn.Parameter(torch.empty(sizes.width, sizes.num_heads * sizes.head_dim))
+        self.up = nn.Parameter(torch.empty(sizes.mlp_width, sizes.width))
+        self.down = nn.Parameter(torch.empty(sizes.width, sizes.mlp_width))
+        self.value_gate = (
+            nn.Parameter(torch.empty(sizes.num_kv_heads, GATE_CHANNELS)) if sizes.has_value_embedding(number) else None
+        )
+
+    def forward(self, stream_BTC: Tensor, tokens_BT: Tensor, value_table: Tensor | None, cos: Tensor, sin: Tensor,
+                backend: Backend, cache: KVCache | None, tap: Tap | None) -> Tensor:
+        """The stream after this block (B, T, C)."""
+        added = self.attention(norm(stream_BTC), tokens_BT, value_table, cos, sin, backend, cache)
+        added = tap(f"layers.{self.number}.attention", added) if tap else added
+        stream_BTC = stream_BTC + added
+        added = linear(F.relu(linear(norm(stream_BTC), self.up)).square(), self.down)
+        added = tap(f"layers.{self.number}.mlp", added) if tap else added
+        return stream_BTC + added
+
+    def attention(self, x_BTC: Tensor, tokens_BT: Tensor, value_table: Tensor | None, cos: Tensor, sin: Tensor,
+                  backend: Backend, cache: KVCache | None) -> Tensor:
+        """What attention adds to the stream (B, T, C)."""
+        s = self.sizes
+        batch, length, _ = x_BTC.shape
+        heads = linear(x_BTC, self.qkv).view(batch, length, s.num_heads + 2 * s.num_kv_heads, s.head_dim)
+        v_BTKD = heads[:, :, s.num_heads + s.num_kv_heads :]
+        if value_table is not None and self.value_gate is not None:
+            gate_BTK1 = 2 * torch.sigmoid(linear(x_BTC[..., :GATE_CHANNELS], self.value_gate)).unsqueeze(-1)
+            looked_up = F.embedding(tokens_BT, value_table).to(x_BTC.dtype).view(v_BTKD.shape)
+            v_BTKD = v_BTKD + gate_BTK1 * looked_up
+        qk = rotate(norm(heads[:, :, : s.num_heads + s.num_kv_heads]), cos, sin)
+        q, k = (part.transpose(1, 2) for part in qk.split([s.num_heads, s.num_kv_heads], dim=2))
+        v = v_BTKD.transpose(1, 2)
+        if cache is None:
+            out_BHTD = attend(q, k, v, window=s.window(self.number), backend=backend)
+        else:
+            out_BHTD = attend_cached(q, *cache.extend(self.number, k, v), window=s.window(self.number), starts=cache.starts)
+        return linear(out_BHTD.transpose(1, 2).reshape(batch, length, -1), self.output)
+
+
+def norm(x: Tensor) -> Tensor:
+    """RMS norm over the last dimension, without gain (Zhang and Sennrich, 2019)."""
+    return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight.T in x's type: the float32 master is cast on the way in, its gradient on the way back."""
+    return F.linear(x, weight.to(x.dtype))
+
+
+def rotary_tables(length: int, head_dim: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of every position (T, 1, D/2) for rotary embeddings (Su et al., 2021), times QK_SCALE.
+
+    Queries and keys are both scaled, so that a score grows by QK_SCALE squared.
+    """
+    frequencies = ROTARY_BASE ** (-torch.arange(0, head_dim, 2, device=device, dtype=torch.float64) / head_dim)
+    angles = torch.arange(length, device=device, dtype=torch.float64).unsqueeze(1) * frequencies
+    return (
+        (angles.cos() * QK_SCALE).to(dtype).unsqueeze(1),
+        (angles.sin() * QK_SCALE).to(dtype).unsqueeze(1),
+    )
+
+
+def rotate(x_BTHD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (channel i, channel i + D/2) by its position's angle."""
+    left, right = x_BTHD.chunk(2, dim=-1)
+    return torch.cat([left * cos + right * sin, right * cos - left * sin], dim=-1)
+
+
+def attend_cached(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, *, window: int, starts: Tensor | None) -> Tensor:
+    """Attention of new queries over everything that a cache holds; the last query stands at the last key."""
+    num_queries, num_keys = q_BHTD.shape[2], k_BKTD.shape[2]
+    mask = None
+    if starts is not None or num_queries > 1 or num_keys > window:
+        mask = causal_mask(num_queries, num_keys, window, q_BHTD.device)
+        if starts is not None:
+            key = torch.arange(num_keys, device=q_BHTD.device)
+            query = torch.arange(num_keys - num_queries, num_keys, device=q_BHTD.device).unsqueeze(1)
+            padding = key < starts.view(-1, 1, 1, 1)
+            mask = (mask & ~padding) | (key == query)  # padding sees itself, so that no row of scores is empty
+    return F.scaled_dot_product_attention(
+        q_BHTD, k_BKTD, v_BKTD, attn_mask=mask, enable_gqa=q_BHTD.shape[1] != k_BKTD.shape[1]
+    )
+
+
+def _normal(tensor: Tensor, deviation: float, generator: torch.Generator) -> None:
+    tensor.copy_(torch.randn(tensor.shape, generator=generator) * deviation)
+
+
+def _uniform(tensor: Tensor, deviation: float, generator: torch.Generator) -> None:
+    tensor.copy_((torch.rand(tensor.shape, generator=generator) * 2 - 1) * deviation * 3**0.5)
