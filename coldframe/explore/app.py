@@ -1,0 +1,43 @@
+"""The explorer's application: every route, in the order of the pages, and what stands around them."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from coldframe.explore import chat, pages, requests, streams
+from coldframe.explore.errors import answer_errors
+from coldframe.explore.library import Library
+from coldframe.explore.security import Guard
+from coldframe.explore.shapes import ErrorAnswer
+
+
+def create_app(runs: Path | str, *, token: str | None = None, cookie: str = "coldframe") -> FastAPI:
+    """The application over a folder of runs; with a token, for visitors from elsewhere too.
+
+    FastAPI's own documentation pages load their scripts from elsewhere, so they are switched off; /openapi.json stays.
+    """
+    app = FastAPI(
+        title="coldframe explorer", version=_version(), docs_url=None, redoc_url=None,
+        description="Runs, their metrics, samples and requests, and a chat with their newest weights.",
+        responses={status: {"model": ErrorAnswer} for status in (400, 404, 422)},
+    )
+    app.state.library = Library(runs)
+    app.include_router(streams.router)
+    app.include_router(requests.router)
+    app.include_router(chat.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    app.add_middleware(Guard, token=token, cookie=cookie)
+    answer_errors(app)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("coldframe")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"

@@ -1,0 +1,78 @@
+"""Starting a trainer for a run that has none: a process of its own, which outlives the explorer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from coldframe.run.lock import holder
+from coldframe.run.paths import RunFolder
+
+_TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How the start of a trainer stands."""
+
+    pid: int
+    since: float
+    state: Literal["starting", "running", "failed"]
+    detail: str
+
+
+class Starts:
+    """The trainers that this explorer started; remembers the newest of each run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+
+    def begin(self, folder: RunFolder) -> Start:
+        """Start a trainer that goes on with a run; a start that is still under way is not doubled."""
+        with self._lock:
+            found = self._state(folder)
+            if found is not None and found.state == "starting":
+                return found
+            self._started[folder.name] = (_spawn(folder), time.time())
+            state = self._state(folder)
+        assert state is not None
+        return state
+
+    def state(self, folder: RunFolder) -> Start | None:
+        """How the newest start of a run stands, or None when this explorer never started one."""
+        with self._lock:
+            return self._state(folder)
+
+    def _state(self, folder: RunFolder) -> Start | None:
+        if folder.name not in self._started:
+            return None
+        process, since = self._started[folder.name]
+        status = process.poll()
+        if status is None:
+            alive = holder(folder.lock)
+            trains = alive is not None and alive.since >= since
+            return Start(pid=process.pid, since=since, state="running" if trains else "starting", detail="")
+        if status == 0:
+            return None  # it did its work and left; the run's own status says the rest
+        return Start(pid=process.pid, since=since, state="failed", detail=_last_line(folder.log) or f"exit status {status}")
+
+
+def _spawn(folder: RunFolder) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "coldframe", "train", "--run", folder.name, "--runs", str(folder.runs.absolute())]
+    with open(folder.log, "ab") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _last_line(log: Path) -> str:
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1][:500] if lines else ""
