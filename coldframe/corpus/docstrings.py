@@ -105,8 +105,7 @@ def _signature(node: _Definition) -> str:
 
 
 def _added_docs(call: ast.Call) -> Iterator[tuple[str, str]]:
-    """The docs that numpy gives its compiled objects: add_newdoc(module, name, doc | (attribute, doc) | [(attribute,
-    doc)])."""
+    """The docs that numpy gives its compiled objects: add_newdoc(module, name, doc or attributes with their docs)."""
     if not isinstance(call.func, ast.Name) or call.func.id != "add_newdoc" or len(call.args) < 3:
         return
     try:

@@ -31,8 +31,7 @@ _INSTALL = "install coldframe's pinned requirements again; training goes on with
 
 
 def open_package(package: str) -> tuple[str, int, Reader]:
-    """(fingerprint, bytes on disk, reader) of an embedded package's text; raises SourceError when missing or
-    altered."""
+    """(fingerprint, bytes on disk, reader) of an embedded package's text; SourceError when missing or altered."""
     version, files, read = PACKAGES[package]()
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     fingerprint = xxhash.xxh3_128_hexdigest(json.dumps([package, _VERSION, version, stats]).encode())

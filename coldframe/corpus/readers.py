@@ -32,8 +32,7 @@ _BLOCK = 1 << 20
 
 
 def open_path(path: str, fields: tuple[str, ...]) -> tuple[str, int, Reader]:
-    """(fingerprint, bytes on disk, reader) of a file or folder; raises SourceError when it holds no readable kind of
-    file."""
+    """(fingerprint, bytes on disk, reader) of a file or folder; SourceError when nothing in it is readable."""
     root = Path(path).expanduser()
     files = _files(root)
     if any(file.suffix.lower() == ".parquet" for file in files):
@@ -68,7 +67,13 @@ def _files(root: Path) -> list[Path]:
             raise SourceError(f"{root} is not of a kind that is read", advice=f"the kinds are {' '.join(ENDINGS)}")
         return [root]
     found, others = [], Counter[str]()
-    for folder, folders, names in os.walk(root):
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(
+            f"the folder {error.filename} cannot be read: {error.strerror}", advice="give yourself the right to read it"
+        ) from error
+
+    for folder, folders, names in os.walk(root, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             file = Path(folder, name)
@@ -87,8 +92,7 @@ def _files(root: Path) -> list[Path]:
 
 
 def _text_file(path: Path, place: str, _: tuple[str, ...], quarantine: Quarantine) -> Iterator[Document]:
-    """The whole file as one document, or a very long one in parts; a file with bytes that are not UTF-8 is set
-    aside."""
+    """The whole file as one document, or a very long one in parts; a file that is not UTF-8 is set aside."""
     if _is_empty_utf8(path):
         quarantine.add(place, "is empty")
         return
@@ -124,8 +128,7 @@ def _is_empty_utf8(path: Path) -> bool:
 
 
 def _parts(file: BinaryIO) -> Iterator[bytes]:
-    """The file in parts of at most `WHOLE_FILE` bytes, cut after an empty line, else after a line, else between
-    characters."""
+    """The file in parts of at most `WHOLE_FILE` bytes, cut after an empty line, a line, or else a character."""
     rest = b""
     while block := file.read(WHOLE_FILE - len(rest)):
         part = rest + block
@@ -164,7 +167,12 @@ def _parquet_file(path: Path, place: str, fields: tuple[str, ...], quarantine: Q
     pyarrow = _pyarrow()
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
-            columns = list(fields) or [name for name in ("text", "messages") if name in table.schema_arrow.names]
+            held = table.schema_arrow.names
+            columns = list(fields) or [name for name in ("text", "messages") if name in held]
+            missing = [name for name in columns or ["text"] if name not in held]
+            if missing:
+                quarantine.add(place, f"has no column {missing[0]!r} (it has {', '.join(held[:8])})")
+                return
             number = 0
             for batch in table.iter_batches(batch_size=256, columns=columns, use_threads=False):
                 for row in batch.to_pylist():

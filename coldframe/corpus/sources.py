@@ -66,6 +66,10 @@ class Source:
                 f"source {self.name!r} needs a path or a package, one of the two",
                 advice=f"set path to a file or folder, or package to one of {', '.join(PACKAGES)}",
             )
+        if self.package is not None and self.package not in PACKAGES:
+            raise SettingsError(
+                f"source {self.name!r} has the package {self.package!r}", advice=did_you_mean(self.package, PACKAGES)
+            )
         if self.share is not None and not 0 < self.share <= 1:
             raise SettingsError(
                 f"source {self.name!r} has the share {self.share}", advice="a share is above 0 and at most 1"
@@ -74,8 +78,7 @@ class Source:
             raise SettingsError(f"source {self.name!r} has {self.epochs} epochs", advice="epochs is a number above 0")
 
     def record(self) -> dict[str, object]:
-        """What a shard's manifest says of the source: what it is, and nothing of where it lies or how often it is
-        read."""
+        """What a shard's manifest says of the source: what it is, not where it lies or how often it is read."""
         return {
             "name": self.name,
             "kind": self.kind,

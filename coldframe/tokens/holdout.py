@@ -1,7 +1,8 @@
 """Which text is held out for validation: a document, or a passage of a long one, by a hash of its own words.
 
-The decision rests on nothing else, so that a source may grow, move or be read in another order and no text ever goes
-from training to validation; two identical texts always stand on the same side.
+The decision rests on nothing else, so that a source may grow, move or be read in another order and no text
+goes from training to validation (the only text of a source that had no other is the one exception); two identical texts
+always stand on the same side.
 """
 
 from __future__ import annotations

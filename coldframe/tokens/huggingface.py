@@ -48,8 +48,7 @@ def _added(name: str, number: int) -> Json:
 
 
 def _byte_characters() -> list[str]:
-    """GPT-2's printable stand-in for each byte: itself where it prints in Latin-1, else the next free one from U+0100
-    on."""
+    """GPT-2's printable stand-in for each byte: itself where it prints in Latin-1, else one from U+0100 on."""
     printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     others = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) if byte in printable else chr(256 + others.index(byte)) for byte in range(256)]

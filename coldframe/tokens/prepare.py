@@ -135,6 +135,15 @@ def _bound(source: OpenedSource, share: float) -> int:
     )
 
 
+def _check_for_text(source: OpenedSource) -> None:
+    """Refuses a user's own source without any text before time is spent on the others."""
+    quarantine = Quarantine()
+    if source.source.package is None and next(source.documents(quarantine), None) is None:
+        raise SourceError(
+            f"source {source.name!r} has no readable text ({quarantine})", advice="add text to it, or leave it out"
+        )
+
+
 def _load(path: Path, vocab_size: int | None) -> Tokenizer:
     tokenizer = Tokenizer.load(path)
     if vocab_size is not None and tokenizer.vocab_size != vocab_size:
@@ -163,6 +172,8 @@ def _trained(
         path = home / known["sha256"][:12] / "tokenizer.json"
         if path.is_file():
             return Tokenizer.load(path), path
+    for source in opened:
+        _check_for_text(source)
     what = "training the tokenizer"
     progress(what, 0.0)
     texts = training_sample(
@@ -205,7 +216,7 @@ def _shards(
             raise SourceError(f"{error.message} ({quarantine})", advice=error.advice) from error
     shards = TokenSource.open(path)
     entry = {"folder": path.name, "quarantined": quarantine.count, "examples": quarantine.examples}
-    write_whole(note, json.dumps(entry, indent=1, ensure_ascii=False).encode())
+    write_whole(note, json.dumps(entry, indent=1).encode())
     progress(what, 1.0)
     return shards, _report(source, shards, quarantine, reused=False, seconds=time.monotonic() - started)
 

@@ -46,8 +46,7 @@ class TokenizedDocument:
 
 
 class Tokens:
-    """The documents of one side of a source (training or validation), as one long row of tokens; reads are
-    thread-safe."""
+    """The documents of one side of a source (training or validation), as one row of tokens; reads are thread-safe."""
 
     __slots__ = (
         "_masks",
@@ -84,8 +83,7 @@ class Tokens:
         return self._read(self._tokens, start, stop)
 
     def read_mask(self, start: int, stop: int) -> Array | None:
-        """np.uint8: 1 for each token of [start, stop) that counts as a target; None when all of this side's tokens
-        do."""
+        """np.uint8: 1 for each token of [start, stop) that counts as a target; None when all do."""
         if not any(mask is not None for mask in self._masks):
             return None
         full = zip(self._masks, self._tokens, strict=True)

@@ -25,8 +25,7 @@ from coldframe.tokens.durable import write_whole
 PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
-"""How text is split before bytes are paired: GPT-4's rule (tiktoken, cl100k_base) with digits in groups of at most
-2."""
+"""How text is split before bytes are paired: GPT-4's rule (cl100k_base), with at most 2 digits together."""
 SPECIALS = ("<|bos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|call|>", "<|result|>", "<|done|>")
 """A document's start; who speaks; the end of a turn; a tool's call, its result and the result's end."""
 SMALLEST = 256 + len(SPECIALS)
@@ -63,13 +62,11 @@ class Tokenizer:
         self.token_bytes = np.array([*map(len, self._tokens), *[0] * len(SPECIALS)], np.int32)
         """np.int32[vocab_size]: how many bytes of UTF-8 text each token stands for, 0 for special tokens."""
         self.boundary = _boundaries(self._tokens, self.specials)
-        """np.uint8[vocab_size]: what ends after each token: 0 nothing known, 1 a clause, 2 a sentence or line, 3 a
-        paragraph."""
+        """np.uint8[vocab_size]: what ends after each token: 0 nothing, 1 clause, 2 sentence or line, 3 paragraph."""
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
-        """Learns a vocabulary of `vocab_size` tokens, special ones included; of too little text a smaller one, and says
-        so."""
+        """Learns `vocab_size` tokens, special ones included; from too little text fewer, and says so."""
         if vocab_size < SMALLEST:
             raise TokenizerError(
                 f"a vocabulary of {vocab_size} is too small",
@@ -122,8 +119,7 @@ class Tokenizer:
         write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
 
     def export_hf(self, path: Path) -> None:
-        """Writes a `tokenizer.json` with which the Hugging Face `tokenizers` package encodes ordinary text in the same
-        way."""
+        """Writes a `tokenizer.json` that encodes ordinary text in the same way with Hugging Face's `tokenizers`."""
         record = huggingface.tokenizer_json(self._tokens, self.specials, PATTERN)
         write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
 
@@ -146,8 +142,7 @@ class Tokenizer:
         return ids
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The exact bytes that the ids stand for; a special token shows as its name. Raises TokenizerError for an
-        unknown id."""
+        """The exact bytes of the ids, a special token's being its name; raises TokenizerError for an unknown id."""
         try:
             return self._encoding.decode_bytes([int(token) for token in ids])
         except (KeyError, OverflowError) as error:

@@ -1,0 +1,166 @@
+"""A user's own text, with all that is wrong with real files."""
+
+import json
+import os
+
+import pytest
+
+from coldframe.corpus import readers
+from coldframe.corpus.documents import Quarantine
+from coldframe.corpus.messages import Message
+from coldframe.corpus.readers import open_path
+from coldframe.errors import SourceError
+
+
+def read(path, *fields):
+    """(documents by place, bad pieces)"""
+    quarantine = Quarantine()
+    _, _, reader = open_path(str(path), fields)
+    documents = {document.place: document for document in reader(quarantine)}
+    return documents, dict(quarantine.examples)
+
+
+def texts(path, *fields):
+    return {place: document.text for place, document in read(path, *fields)[0].items()}
+
+
+def test_a_folder_is_read_in_a_fixed_order_and_hidden_files_are_not(tmp_path):
+    for name in ("b/two.md", "a.txt", "b/One.TXT", ".git/config.txt", ".hidden.md", "b/picture.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    assert list(texts(tmp_path)) == ["a.txt", "b/One.TXT", "b/two.md"]
+    assert list(texts(tmp_path / "a.txt")) == ["a.txt"]
+
+
+def test_byte_order_mark_and_line_ends(tmp_path):
+    (tmp_path / "book.txt").write_bytes("\ufeffOne.\r\nTwo é.\r\n".encode())
+    assert texts(tmp_path) == {"book.txt": "One.\nTwo é.\n"}
+
+
+def test_a_file_with_bad_bytes_is_set_aside_with_its_place(tmp_path):
+    (tmp_path / "bad.txt").write_bytes(b"fine\nfine\ncaf\xe9\n")
+    (tmp_path / "cut.txt").write_bytes("half a letter é".encode()[:-1])
+    (tmp_path / "good.txt").write_text("good")
+    (tmp_path / "empty.txt").write_bytes(b"\xef\xbb\xbf \n")
+    documents, bad = read(tmp_path)
+    assert list(documents) == ["good.txt"]
+    assert bad["bad.txt"].startswith("line 3: byte 0xe9 is not UTF-8")
+    assert "line 1" in bad["cut.txt"]
+    assert bad["empty.txt"] == "is empty"
+
+
+def test_bad_lines_cost_only_themselves(tmp_path):
+    lines = [
+        b'\xef\xbb\xbf{"text": "one"}',
+        b'{"text": "two"',
+        b"",
+        b"[1, 2]",
+        b"null",
+        b'{"text": 17}',
+        b'{"body": "elsewhere", "id": 3}',
+        b'{"text": "  "}',
+        b'{"text": "caf\xe9"}',
+        rb'{"text": "\ud800"}',
+        b'{"text": "last"}',
+    ]
+    (tmp_path / "lines.jsonl").write_bytes(b"\n".join(lines))
+    documents, bad = read(tmp_path)
+    assert [document.text for document in documents.values()] == ["one", "last"]
+    assert list(documents) == ["lines.jsonl:1", "lines.jsonl:11"]
+    assert sorted(bad) == sorted(f"lines.jsonl:{number}" for number in (2, 4, 5, 6, 7, 8, 9, 10))
+    assert bad["lines.jsonl:7"] == "has no text in the field 'text' (it has body, id)"
+    assert bad["lines.jsonl:4"] == "is list, not an object with fields"
+
+
+def test_named_fields_are_joined(tmp_path):
+    (tmp_path / "qa.jsonl").write_text(json.dumps({"question": "Why?", "answer": "Because."}) + "\n")
+    assert texts(tmp_path, "question", "answer") == {"qa.jsonl:1": "Why?\n\nBecause."}
+
+
+def test_conversations_keep_their_messages(tmp_path):
+    good = {"messages": [{"role": "user", "content": "hi\r\n"}, {"role": "assistant", "content": "hello"}]}
+    bad = {"messages": [{"role": "robot", "content": "hi"}]}
+    (tmp_path / "chat.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    documents, quarantined = read(tmp_path)
+    assert documents["chat.jsonl:1"].messages == (
+        Message(role="user", content="hi\n"),
+        Message(role="assistant", content="hello"),
+    )
+    assert quarantined == {"chat.jsonl:2": "message 1 has the role 'robot'"}
+
+
+def test_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is an optional package")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is an optional package")
+    parquet.write_table(pyarrow.table({"text": ["one", None, "three"], "n": [1, 2, 3]}), tmp_path / "a.parquet")
+    parquet.write_table(pyarrow.table({"body": ["x"]}), tmp_path / "b.parquet")
+    (tmp_path / "c.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-20])
+    documents, bad = read(tmp_path)
+    assert {place: document.text for place, document in documents.items()} == {
+        "a.parquet:1": "one",
+        "a.parquet:3": "three",
+    }
+    assert set(bad) == {"a.parquet:2", "b.parquet", "c.parquet"}
+    assert bad["b.parquet"] == "has no column 'text' (it has body)"
+
+
+def test_parquet_conversations(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is an optional package")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is an optional package")
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    parquet.write_table(pyarrow.table({"messages": [messages]}), tmp_path / "a.parquet")
+    documents, bad = read(tmp_path)
+    assert not bad
+    assert [message.content for message in documents["a.parquet:1"].messages] == ["hi", "hello"]
+
+
+def test_a_very_long_file_comes_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "WHOLE_FILE", 1000)
+    paragraphs = "\n\n".join(f"Paragraph {number}, with an é or two: ééé." for number in range(100))
+    (tmp_path / "long.txt").write_text(paragraphs, encoding="utf-8")
+    (tmp_path / "unbroken.txt").write_text("中" * 2000, encoding="utf-8")
+    documents = texts(tmp_path)
+    long = [text for place, text in documents.items() if place.startswith("long")]
+    assert "".join(long) == paragraphs
+    assert len(long) > 3
+    assert all(text.startswith("Paragraph") for text in long)
+    assert "".join(text for place, text in documents.items() if place.startswith("unbroken")) == "中" * 2000
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [((), "it holds nothing"), (("a.csv", "b.csv", "c.json"), "it holds 2 .csv, 1 .json")],
+)
+def test_a_folder_without_text(tmp_path, names, words):
+    for name in names:
+        (tmp_path / name).write_text("x")
+    with pytest.raises(SourceError, match=words) as caught:
+        open_path(str(tmp_path), ())
+    assert ".jsonl" in caught.value.advice
+
+
+def test_a_file_of_another_kind(tmp_path):
+    (tmp_path / "book.pdf").write_text("x")
+    with pytest.raises(SourceError, match="is not of a kind that is read"):
+        open_path(str(tmp_path / "book.pdf"), ())
+
+
+def test_the_fingerprint_follows_the_files(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    before = open_path(str(tmp_path), ())[0]
+    assert open_path(str(tmp_path), ())[0] == before
+    assert open_path(str(tmp_path), ("body",))[0] != before
+    os.utime(path, ns=(1, 1))
+    assert open_path(str(tmp_path), ())[0] != before
+
+
+def test_a_file_that_vanishes_is_set_aside(tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "b.txt").write_text("two")
+    _, _, reader = open_path(str(tmp_path), ())
+    (tmp_path / "a.txt").unlink()
+    quarantine = Quarantine()
+    assert [document.text for document in reader(quarantine)] == ["two"]
+    assert quarantine.examples == [("a.txt", "cannot be read: No such file or directory")]

@@ -1,0 +1,47 @@
+"""A source's record refuses nonsense."""
+
+import pytest
+
+from coldframe.corpus.sources import Source, open_sources
+from coldframe.errors import SettingsError, SourceError
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"name": "../up"}, "not a plain name"),
+        ({"name": ""}, "not a plain name"),
+        ({"kind": "pros"}, "did you mean 'prose'"),
+        ({"path": None}, "a path or a package"),
+        ({"package": "numpy"}, "one of the two"),
+        ({"package": "nump", "path": None}, "did you mean 'numpy'"),
+        ({"share": 1.5}, "share 1.5"),
+        ({"share": float("nan")}, "share nan"),
+        ({"epochs": 0}, "0 epochs"),
+    ],
+)
+def test_wrong_values(values, words):
+    with pytest.raises(SettingsError, match=words):
+        Source(**{"name": "mine", "kind": "prose", "path": "books", **values})
+
+
+def test_two_sources_of_one_name(tmp_path):
+    source = Source(name="mine", kind="prose", path=str(tmp_path))
+    with pytest.raises(SettingsError, match="two sources are named 'mine'"):
+        open_sources([source, source])
+
+
+def test_ones_own_missing_source_is_an_error_and_never_skipped(tmp_path):
+    with pytest.raises(SourceError, match="there is nothing at"):
+        open_sources([Source(name="mine", kind="prose", path=str(tmp_path / "nowhere"))])
+
+
+def test_no_source_at_all():
+    with pytest.raises(SourceError, match="none was named"):
+        open_sources([])
+
+
+def test_the_record_does_not_say_where_the_text_lies():
+    record = Source(name="mine", kind="prose", path="/home/me/books", share=0.5).record()
+    assert record["name"] == "mine"
+    assert "/home/me/books" not in str(record)
