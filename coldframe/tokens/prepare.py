@@ -140,7 +140,8 @@ def _check_for_text(source: OpenedSource) -> None:
     quarantine = Quarantine()
     if source.source.package is None and next(source.documents(quarantine), None) is None:
         raise SourceError(
-            f"source {source.name!r} has no readable text ({quarantine})", advice="add text to it, or leave it out"
+            f"source {source.name!r} has no readable text ({quarantine})",
+            advice="add text, name its fields, or leave it out",
         )
 
 

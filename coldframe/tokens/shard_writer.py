@@ -84,7 +84,7 @@ class ShardWriter:
             self.abort()
             raise SourceError(
                 f"source {self._head['source']['name']!r} has no text to train on",
-                advice="add text to it, or leave it out",
+                advice="add text, name its fields, or leave it out",
             )
         with room_for(self._temporary):
             boundary = _File(self._temporary, "boundary.bin")

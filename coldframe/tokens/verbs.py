@@ -112,7 +112,8 @@ def _measure(
                 break
         if not num_tokens:
             raise SourceError(
-                f"source {source.name!r} has no text ({quarantine})", advice="add text to it, or leave it out"
+                f"source {source.name!r} has no text ({quarantine})",
+                advice="add text, name its fields, or leave it out",
             )
         ratios[source.name] = round(num_bytes / num_tokens, 4)
         all_tokens, all_bytes = all_tokens + num_tokens, all_bytes + num_bytes
