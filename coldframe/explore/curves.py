@@ -34,6 +34,8 @@ class Curves:
     """Column -> mean, min and max of each bucket; NaN where nothing was measured."""
     num_steps: int
     """Steps that the buckets stand for."""
+    last_step: int | None
+    """The last of them; None when there is none."""
 
 
 def curves(view: RunView, columns: Sequence[str], *, start: int | None, end: int | None, points: int) -> Curves:
@@ -59,14 +61,14 @@ def curves(view: RunView, columns: Sequence[str], *, start: int | None, end: int
     return Curves(
         axes={name: array[part][first].astype(np.float64) for name, array in axes.items()},
         columns={name: {kind: found[kind] for kind in ("mean", "min", "max")} for name, found in thin.items()},
-        num_steps=len(at),
+        num_steps=len(at), last_step=int(table["step"][part][-1]) if len(at) else None,
     )
 
 
 def as_json(found: Curves) -> bytes:
     """The curves as one JSON object; NaN becomes null."""
     return orjson.dumps(
-        {"num_steps": found.num_steps, "axes": found.axes, "columns": found.columns}, option=orjson.OPT_SERIALIZE_NUMPY
+        {"num_steps": found.num_steps, "last_step": found.last_step, "axes": found.axes, "columns": found.columns}, option=orjson.OPT_SERIALIZE_NUMPY
     )
 
 
@@ -78,7 +80,7 @@ def as_bytes(found: Curves) -> bytes:
     """
     num_points = len(found.axes["step"])
     header = orjson.dumps({
-        "num_steps": found.num_steps, "num_points": num_points, "axes": list(found.axes),
+        "num_steps": found.num_steps, "last_step": found.last_step, "num_points": num_points, "axes": list(found.axes),
         "columns": [f"{name}.{kind}" for name, kinds in found.columns.items() for kind in kinds],
     })
     header += b" " * (-(len(header) + 4) % 8)
