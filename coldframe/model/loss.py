@@ -8,9 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Rows of logits held at once. On a CPU few enough to stay in the cache, on a GPU enough to fill it.
-ROWS_ON_CPU = 1024
-ROWS_ON_GPU = 4096
+from coldframe.model.sizes import ROWS_ON_CPU, ROWS_ON_GPU
 
 
 def cross_entropy_rows(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:

@@ -99,6 +99,11 @@ class Optimizer:
         if gradients:
             torch._foreach_zero_(gradients)
 
+    def reset(self) -> None:
+        """Begin as new."""
+        torch._foreach_zero_(list(self.state.values()))
+        self.num_updates = 0
+
     def load_state(self, tensors: Mapping[str, Tensor], num_updates: int) -> None:
         """Take over saved moments; names and shapes must match exactly."""
         assert set(tensors) == set(self.state), sorted(set(tensors) ^ set(self.state))
@@ -114,8 +119,12 @@ class Optimizer:
         correction2 = 1 - r.beta2**self.num_updates
         gradient = _grad(member.parameter).view(-1)
         chunk = gradient.numel() if gradient.is_cuda else CHUNK_ON_CPU
-        parts = (gradient, self.state[f"{member.name}.first"].view(-1), self.state[f"{member.name}.second"].view(-1),
-                 member.parameter.detach().view(-1))
+        parts = (
+            gradient,
+            self.state[f"{member.name}.first"].view(-1),
+            self.state[f"{member.name}.second"].view(-1),
+            member.parameter.detach().view(-1),
+        )
         for g, first, second, p in zip(*(part.split(chunk) for part in parts), strict=True):
             g.mul_(scale)
             first.lerp_(g, 1 - r.beta1)
@@ -165,8 +174,13 @@ class Optimizer:
 def _member(name: str, parameter: nn.Parameter, rates: Rates) -> _Member:
     leaf = name.split(".")[-1]
     if name.startswith("value_embeddings."):
-        return _Member(name=name, parameter=parameter, group="value_embedding", rate=rates.value_embedding,
-                       weight_decay=rates.table_weight_decay)
+        return _Member(
+            name=name,
+            parameter=parameter,
+            group="value_embedding",
+            rate=rates.value_embedding,
+            weight_decay=rates.table_weight_decay,
+        )
     if leaf in ("embedding", "head"):
         rate = rates.embedding if leaf == "embedding" else rates.head
         return _Member(name=name, parameter=parameter, group=leaf, rate=rate, weight_decay=rates.table_weight_decay)

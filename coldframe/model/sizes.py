@@ -8,6 +8,9 @@ from typing import Literal
 
 Architecture = Literal["native", "plain"]
 
+#: Rows of logits held at once. On a CPU few enough to stay near the cache, on a GPU enough to fill it.
+ROWS_ON_CPU = 1024
+ROWS_ON_GPU = 4096
 #: Channels of the residual stream that decide how much of a value embedding is added.
 GATE_CHANNELS = 32
 
@@ -99,14 +102,28 @@ class Sizes:
 
 
 def sizes_of_depth(
-    depth: int, *, vocab_size: int, context: int, head_dim: int | None = None, num_kv_heads: int | None = None,
-    width: int | None = None, window_pattern: str = "L", architecture: Architecture = "native",
+    depth: int,
+    *,
+    vocab_size: int,
+    context: int,
+    head_dim: int | None = None,
+    num_kv_heads: int | None = None,
+    width: int | None = None,
+    window_pattern: str = "L",
+    architecture: Architecture = "native",
 ) -> Sizes:
     """The model that a depth stands for: 64 channels a layer, rounded up to whole heads of 64 (below depth 8) or 128."""
     head_dim = head_dim or (64 if depth < 8 else 128)
     width = math.ceil((width or 64 * depth) / head_dim) * head_dim
     num_heads = width // head_dim
     return Sizes(
-        num_layers=depth, width=width, num_heads=num_heads, num_kv_heads=num_kv_heads or num_heads, head_dim=head_dim,
-        vocab_size=vocab_size, context=context, window_pattern=window_pattern, architecture=architecture,
+        num_layers=depth,
+        width=width,
+        num_heads=num_heads,
+        num_kv_heads=num_kv_heads or num_heads,
+        head_dim=head_dim,
+        vocab_size=vocab_size,
+        context=context,
+        window_pattern=window_pattern,
+        architecture=architecture,
     )

@@ -28,7 +28,9 @@ def code_version() -> str:
 def environment() -> dict[str, str]:
     """Versions and machine, as plain strings."""
     found = {
-        "python": sys.version.split()[0], "platform": platform.platform(), "machine": platform.machine(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "machine": platform.machine(),
         "processor": _processor(),
     }
     for package in _PACKAGES:
@@ -44,7 +46,11 @@ def _git_commit(root: Path) -> str:
         return ""
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

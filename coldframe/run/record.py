@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from coldframe.run.durable import room_for
 from coldframe.run.paths import RunFolder
 from coldframe.run.schema import GROUPS, RUN_MIGRATIONS, open_database
 
 Level = Literal["info", "warning", "error"]
 Json = Mapping[str, object]
 Value = str | int | float | None
+_STEP_COLUMNS = (
+    "step",
+    "train_loss",
+    "learning_rate",
+    "grad_norm",
+    "clip_scale",
+    "num_tokens",
+    "next_row",
+    "seconds",
+    "tokens_per_second",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,92 +72,187 @@ class Recorder:
 
     def __init__(self, folder: RunFolder) -> None:
         self._connection = open_database(folder.database, RUN_MIGRATIONS)
+        self._path = folder.database
+        self._lock = threading.RLock()  # the heartbeat comes from a thread of its own
         self.segment = self._newest_segment()
         self.step = 0
 
     def begin_segment(
-        self, *, start_step: int, reason: str, checkpoint: str | None, code_version: str,
-        environment: Json, changed: Json,
+        self,
+        *,
+        start_step: int,
+        reason: str,
+        checkpoint: str | None,
+        code_version: str,
+        environment: Json,
+        changed: Json,
     ) -> int:
         """Open the next segment and give its number."""
         self.segment, self.step = self._newest_segment() + 1, start_step
-        self._insert("segments", {
-            "segment": self.segment, "time": time.time(), "start_step": start_step, "reason": reason,
-            "checkpoint": checkpoint, "code_version": code_version, "environment": json.dumps(environment),
-            "changed": json.dumps(changed),
-        })
+        self._insert(
+            "segments",
+            {
+                "segment": self.segment,
+                "time": time.time(),
+                "start_step": start_step,
+                "reason": reason,
+                "checkpoint": checkpoint,
+                "code_version": code_version,
+                "environment": json.dumps(environment),
+                "changed": json.dumps(changed),
+            },
+        )
         return self.segment
 
     def steps(self, rows: Iterable[StepRow]) -> None:
         """Write finished steps, in one transaction."""
-        self._connection.execute("BEGIN")
-        for row in rows:
-            values: dict[str, Value] = {
-                name: getattr(row, name)
-                for name in ("step", "train_loss", "learning_rate", "grad_norm", "clip_scale", "num_tokens",
-                             "next_row", "seconds", "tokens_per_second")
-            }
-            values |= {f"grad_norm_{group}": row.grad_norms.get(group) for group in GROUPS}
-            values |= {f"update_norm_{group}": row.update_norms.get(group) for group in GROUPS}
-            self._insert("steps", values | {"segment": self.segment, "time": time.time()})
-        self._connection.execute("COMMIT")
+        with self._lock:
+            self._connection.execute("BEGIN")
+            for row in rows:
+                values: dict[str, Value] = {name: getattr(row, name) for name in _STEP_COLUMNS}
+                values |= {f"grad_norm_{group}": row.grad_norms.get(group) for group in GROUPS}
+                values |= {f"update_norm_{group}": row.update_norms.get(group) for group in GROUPS}
+                self._insert("steps", values | {"segment": self.segment, "time": time.time()})
+            self._connection.execute("COMMIT")
 
     def source_losses(self, losses: Mapping[str, tuple[float | None, int]]) -> None:
         """Write each source's mean training loss (nats a token) and number of target tokens since the last call."""
         for source, (loss, num_tokens) in losses.items():
-            self._insert("source_losses", {
-                "step": self.step, "segment": self.segment, "source": source, "train_loss": loss,
-                "num_tokens": num_tokens,
-            })
+            self._insert(
+                "source_losses",
+                {
+                    "step": self.step,
+                    "segment": self.segment,
+                    "source": source,
+                    "train_loss": loss,
+                    "num_tokens": num_tokens,
+                },
+            )
 
     def evaluation(
-        self, *, suite: str, source: str, metric: str, value: float | None, low: float | None, high: float | None,
-        n: int, detail: Json,
+        self,
+        *,
+        suite: str,
+        source: str,
+        metric: str,
+        value: float | None,
+        low: float | None,
+        high: float | None,
+        n: int,
+        detail: Json,
     ) -> None:
         """Write one figure with its 95% interval and what it was measured on."""
-        self._at_step("evals", suite=suite, source=source, metric=metric, value=value, low=low, high=high, n=n,
-                      detail=json.dumps(detail))
+        self._at_step(
+            "evals",
+            suite=suite,
+            source=source,
+            metric=metric,
+            value=value,
+            low=low,
+            high=high,
+            n=n,
+            detail=json.dumps(detail),
+        )
 
     def sample(
-        self, *, prompt: str, text: str, temperature: float, seed: int, num_tokens: int, loss: float | None,
+        self,
+        *,
+        prompt: str,
+        text: str,
+        temperature: float,
+        seed: int,
+        num_tokens: int,
+        loss: float | None,
         perplexity: float | None,
     ) -> None:
         """Write one generated text with its mean loss (nats a token) under the model that wrote it."""
-        self._at_step("samples", prompt=prompt, text=text, temperature=temperature, seed=seed, num_tokens=num_tokens,
-                      loss=loss, perplexity=perplexity)
+        self._at_step(
+            "samples",
+            prompt=prompt,
+            text=text,
+            temperature=temperature,
+            seed=seed,
+            num_tokens=num_tokens,
+            loss=loss,
+            perplexity=perplexity,
+        )
 
-    def stage(self, *, start_block: int, shares: Json, sources: Json, skip_blocks: Iterable[int], by: str, why: str) -> None:
+    def stage(
+        self, *, start_block: int, shares: Json, sources: Json, skip_blocks: Iterable[int], by: str, why: str
+    ) -> None:
         """Write a stage of the mixture; recorded stages are the authority on what was read."""
-        self._at_step("stages", start_block=start_block, shares=json.dumps(shares), sources=json.dumps(sources),
-                      skip_blocks=json.dumps(list(skip_blocks)), by=by, why=why)
+        self._at_step(
+            "stages",
+            start_block=start_block,
+            shares=json.dumps(shares),
+            sources=json.dumps(sources),
+            skip_blocks=json.dumps(list(skip_blocks)),
+            by=by,
+            why=why,
+        )
 
     def event(self, kind: str, message: str, *, level: Level = "info", detail: Json | None = None) -> None:
         """Write something worth knowing that happened."""
         self._at_step("events", kind=kind, level=level, message=message, detail=json.dumps(detail or {}))
 
     def outcome(
-        self, *, request: str, requested: float, verb: str, arguments: Json, by: str, why: str,
-        outcome: Literal["applied", "refused"], detail: str,
+        self,
+        *,
+        request: str,
+        requested: float,
+        verb: str,
+        arguments: Json,
+        by: str,
+        why: str,
+        outcome: Literal["applied", "refused"],
+        detail: str,
     ) -> None:
         """Write what became of a request; called by the act itself, after it was done or refused."""
-        self._at_step("outcomes", request=request, requested=requested, verb=verb, arguments=json.dumps(arguments),
-                      by=by, why=why, outcome=outcome, detail=detail)
+        self._at_step(
+            "outcomes",
+            request=request,
+            requested=requested,
+            verb=verb,
+            arguments=json.dumps(arguments),
+            by=by,
+            why=why,
+            outcome=outcome,
+            detail=detail,
+        )
 
     def checkpoint(
-        self, *, folder: str, num_bytes: int, seconds: float, stall_seconds: float, weights_sha256: str, reason: str,
+        self,
+        *,
+        folder: str,
+        num_bytes: int,
+        seconds: float,
+        stall_seconds: float,
+        weights_sha256: str,
+        reason: str,
         val_bpb: float | None,
     ) -> None:
         """Write a checkpoint that is whole on disk."""
-        self._at_step("checkpoints", folder=folder, num_bytes=num_bytes, seconds=seconds, stall_seconds=stall_seconds,
-                      weights_sha256=weights_sha256, reason=reason, contains="whole", val_bpb=val_bpb)
+        self._at_step(
+            "checkpoints",
+            folder=folder,
+            num_bytes=num_bytes,
+            seconds=seconds,
+            stall_seconds=stall_seconds,
+            weights_sha256=weights_sha256,
+            reason=reason,
+            contains="whole",
+            val_bpb=val_bpb,
+        )
 
     def checkpoint_contains(self, folder: str, contains: Literal["whole", "weights", "nothing"]) -> None:
         """Note what retention left of a checkpoint."""
-        self._connection.execute("UPDATE checkpoints SET contains = ? WHERE folder = ?", (contains, folder))
+        with self._lock:
+            self._connection.execute("UPDATE checkpoints SET contains = ? WHERE folder = ?", (contains, folder))
 
     def checkpoint_scored(self, folder: str, val_bpb: float) -> None:
         """Note the bits per byte that were measured on a checkpoint's weights after it was written."""
-        self._connection.execute("UPDATE checkpoints SET val_bpb = ? WHERE folder = ?", (val_bpb, folder))
+        with self._lock:
+            self._connection.execute("UPDATE checkpoints SET val_bpb = ? WHERE folder = ?", (val_bpb, folder))
 
     def published(self, *, file: str, num_bytes: int, reason: str) -> None:
         """Write that weights can be read from a file under live/."""
@@ -150,10 +260,19 @@ class Recorder:
 
     def heartbeat(self, status: str, message: str, telemetry: Telemetry) -> None:
         """Write that the trainer lives, what it does, and what the hardware says."""
-        self._insert("heartbeats", {
-            "step": self.step, "segment": self.segment, "time": time.time(), "pid": os.getpid(),
-            "host": socket.gethostname(), "status": status, "message": message, **asdict(telemetry),
-        })
+        self._insert(
+            "heartbeats",
+            {
+                "step": self.step,
+                "segment": self.segment,
+                "time": time.time(),
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "status": status,
+                "message": message,
+                **asdict(telemetry),
+            },
+        )
 
     def close(self) -> None:
         """Close the database."""
@@ -169,4 +288,10 @@ class Recorder:
     def _insert(self, table: str, values: Mapping[str, Value]) -> None:
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
-        self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
+        with self._lock, room_for(self._path):
+            try:
+                self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
+            except sqlite3.OperationalError as error:
+                if "disk is full" in str(error):
+                    raise OSError(errno.ENOSPC, str(error)) from error
+                raise

@@ -45,7 +45,9 @@ def new_request(verb: str, arguments: Mapping[str, int | float | str], *, by: st
         RequestError: for an unknown verb, an unknown argument or a value that makes no sense.
     """
     now = time.time()
-    request = Request(id=f"{now:017.6f}-{uuid.uuid4().hex[:8]}", verb=verb, arguments=dict(arguments), by=by, why=why, time=now)
+    request = Request(
+        id=f"{now:017.6f}-{uuid.uuid4().hex[:8]}", verb=verb, arguments=dict(arguments), by=by, why=why, time=now
+    )
     check_request(request)
     return request
 
@@ -60,7 +62,9 @@ def check_request(request: Request) -> None:
         raise RequestError(f"unknown request {request.verb!r}", advice=did_you_mean(request.verb, VERBS))
     unknown = sorted(set(request.arguments) - set(VERBS[request.verb]))
     if unknown:
-        raise RequestError(f"{request.verb} does not take {unknown[0]!r}", advice=did_you_mean(unknown[0], VERBS[request.verb]))
+        raise RequestError(
+            f"{request.verb} does not take {unknown[0]!r}", advice=did_you_mean(unknown[0], VERBS[request.verb])
+        )
     if request.verb == "extend":
         num_steps = request.arguments.get("num_steps")
         if not isinstance(num_steps, int) or isinstance(num_steps, bool) or num_steps <= 0:
@@ -97,11 +101,17 @@ def read(path: Path) -> Request:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         request = Request(
-            id=str(record["id"]), verb=str(record["verb"]), arguments=dict(record.get("arguments") or {}),
-            by=str(record.get("by", "user")), why=str(record.get("why", "")), time=float(record.get("time", 0.0)),
+            id=str(record["id"]),
+            verb=str(record["verb"]),
+            arguments=dict(record.get("arguments") or {}),
+            by=str(record.get("by", "user")),
+            why=str(record.get("why", "")),
+            time=float(record.get("time", 0.0)),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RequestError(f"{path.name} is not a request: {error}", advice="see docs/run-folder.md for its fields") from error
+        raise RequestError(
+            f"{path.name} is not a request: {error}", advice="see docs/run-folder.md for its fields"
+        ) from error
     check_request(request)
     return request
 

@@ -14,9 +14,7 @@ from pathlib import Path
 #: Parameter groups whose gradient and update norms are recorded at every step.
 GROUPS = ("embedding", "value_embedding", "head", "attention", "mlp", "scalar")
 
-_GROUP_COLUMNS = "\n".join(
-    f"    {kind}_norm_{group} REAL," for kind in ("grad", "update") for group in GROUPS
-)
+_GROUP_COLUMNS = "\n".join(f"    {kind}_norm_{group} REAL," for kind in ("grad", "update") for group in GROUPS)
 
 _M001_RUN = f"""
 CREATE TABLE segments (

@@ -23,15 +23,37 @@ from coldframe.run.schema import read_database
 
 #: Tables that can be read row by row with a cursor, and their columns that hold JSON.
 TABLES: dict[str, tuple[str, ...]] = {
-    "steps": (), "source_losses": (), "evals": ("detail",), "samples": (), "events": ("detail",),
-    "stages": ("shares", "sources", "skip_blocks"), "outcomes": ("arguments",), "checkpoints": (), "published": (),
-    "heartbeats": (), "segments": ("environment", "changed"),
+    "steps": (),
+    "source_losses": (),
+    "evals": ("detail",),
+    "samples": (),
+    "events": ("detail",),
+    "stages": ("shares", "sources", "skip_blocks"),
+    "outcomes": ("arguments",),
+    "checkpoints": (),
+    "published": (),
+    "heartbeats": (),
+    "segments": ("environment", "changed"),
 }
 #: A trainer that holds the lock but has been silent for longer than this is shown as stale, seconds.
 STALE_SECONDS = 60.0
 
-Status = Literal["planned", "preparing", "training", "evaluating", "sampling", "checkpointing", "pausing", "paused", "stopping", "stopped", "done",
-                 "failed", "halted", "dead"]
+Status = Literal[
+    "planned",
+    "preparing",
+    "training",
+    "evaluating",
+    "sampling",
+    "checkpointing",
+    "pausing",
+    "paused",
+    "stopping",
+    "stopped",
+    "done",
+    "failed",
+    "halted",
+    "dead",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +95,19 @@ class RunView:
         num_steps = int(self.plan().get("plan", {}).get("num_steps", 0))
         if beat is None:
             status: Status = "preparing" if alive else "planned"
-            return RunStatus(status=status, message="", step=0, num_steps=num_steps, segment=0, time=None, holder=alive, stale=False)
+            return RunStatus(
+                status=status, message="", step=0, num_steps=num_steps, segment=0, time=None, holder=alive, stale=False
+            )
         said: Status = beat["status"]
         ended = said in ("stopped", "done", "failed", "halted")
         return RunStatus(
-            status=said if alive or ended else "dead", message=beat["message"], step=beat["step"], num_steps=num_steps,
-            segment=beat["segment"], time=beat["time"], holder=alive,
+            status=said if alive or ended else "dead",
+            message=beat["message"],
+            step=beat["step"],
+            num_steps=num_steps,
+            segment=beat["segment"],
+            time=beat["time"],
+            holder=alive,
             stale=alive is not None and time.time() - beat["time"] > STALE_SECONDS,
         )
 

@@ -26,7 +26,7 @@ import xxhash
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.sources import OpenedSource, Source, open_sources
 from coldframe.errors import SourceError, TokenizerError
-from coldframe.tokens.durable import write_whole
+from coldframe.run.durable import write_whole
 from coldframe.tokens.encoding import encode_documents
 from coldframe.tokens.holdout import held_out_texts, hold_out_below
 from coldframe.tokens.sample import SAMPLE_CHARACTERS, training_sample

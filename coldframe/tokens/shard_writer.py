@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 
 from coldframe.errors import ShardError, SourceError
-from coldframe.tokens.durable import fsync_folder, is_abandoned, room_for, temporary_name, write_whole
+from coldframe.run.durable import fsync_folder, is_abandoned, room_for, temporary_name, write_whole
 from coldframe.tokens.shards import FORMAT, MANIFEST, VERSION, Array, TokenSource, manifest_hash, token_dtype
 from coldframe.tokens.tokenizer import Tokenizer
 

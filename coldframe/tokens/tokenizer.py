@@ -20,7 +20,7 @@ import tiktoken
 
 from coldframe.errors import TokenizerError
 from coldframe.tokens import huggingface
-from coldframe.tokens.durable import write_whole
+from coldframe.run.durable import write_whole
 
 PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"

@@ -1,0 +1,194 @@
+"""The command line: one table of verbs; what they do stands where the table points.
+
+Standard output carries results (with --json, one object on the last line); everything else goes to standard error.
+Exit status: 0 done or stopped, 1 failed, 2 wrong usage, 3 halted or paused by a gate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coldframe.errors import ColdframeError, UsageError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """Where a verb's settings and function stand ("module:name"), and how its result is shown."""
+
+    settings: str
+    function: str
+    does: str
+    show: str = "show_fields"
+    progress: bool = False
+
+
+_TRAIN = "coldframe.train.verbs"
+VERBS: dict[str, Verb] = {
+    "plan": Verb(
+        settings=f"{_TRAIN}:PlanVerb",
+        function=f"{_TRAIN}:plan_run",
+        show="show_plan",
+        does="what would happen, why, and whether it fits",
+    ),
+    "train": Verb(
+        settings=f"{_TRAIN}:TrainVerb",
+        function="coldframe.beside:train_and_explore",
+        progress=True,
+        does="start a run, or resume it where it was",
+    ),
+    "explore": Verb(
+        settings="coldframe.explore.settings:ExploreSettings",
+        function="coldframe.beside:explore",
+        show="",
+        does="the web page and API over all runs",
+    ),
+    "chat": Verb(
+        settings="coldframe.generate.chat:ChatSettings",
+        function="coldframe.beside:chat",
+        show="",
+        does="talk to a run, also while it trains",
+    ),
+    "pause": Verb(settings=f"{_TRAIN}:SteerVerb", function=f"{_TRAIN}:pause", does="checkpoint, free the memory, wait"),
+    "resume": Verb(
+        settings=f"{_TRAIN}:SteerVerb", function=f"{_TRAIN}:resume", does="wake a paused run, or start a dead one"
+    ),
+    "checkpoint": Verb(
+        settings=f"{_TRAIN}:SteerVerb", function=f"{_TRAIN}:checkpoint", does="checkpoint at the next step"
+    ),
+    "stop": Verb(settings=f"{_TRAIN}:SteerVerb", function=f"{_TRAIN}:stop", does="checkpoint, then leave"),
+    "extend": Verb(settings=f"{_TRAIN}:ExtendVerb", function=f"{_TRAIN}:extend", does="lengthen a schedule"),
+    "tokenizer train": Verb(
+        settings="coldframe.tokens.verbs:TokenizerTrain",
+        function="coldframe.tokens.verbs:train_tokenizer",
+        progress=True,
+        does="train a tokenizer on text",
+    ),
+    "tokenizer eval": Verb(
+        settings="coldframe.tokens.verbs:TokenizerEval",
+        function="coldframe.tokens.verbs:evaluate_tokenizer",
+        progress=True,
+        does="bytes per token, by source",
+    ),
+    "doctor": Verb(
+        settings="coldframe.doctor:DoctorVerb",
+        function="coldframe.doctor:examine",
+        show="show_checks",
+        does="what this machine can do, what is missing, what to type",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; gives the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    try:
+        return _run(words)
+    except ColdframeError as error:
+        _report(error, as_json)
+        return error.exit_status
+    except BrokenPipeError:  # whoever read the output went away
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (kept open for the interpreter's last flush)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        from coldframe import __version__
+
+        print(f"coldframe {__version__}")
+        return 0
+    name, rest = _find(words)
+    verb = VERBS[name]
+    settings = parse(name, rest)
+    from coldframe import console
+
+    quiet = bool(getattr(settings, "quiet", False))
+    console.start_logging(quiet=quiet)
+    function = load(verb.function)
+    if verb.progress:
+        with console.progress_bars(quiet=quiet) as progress:
+            result = function(settings, progress)
+    else:
+        result = function(settings)
+    if result is None:
+        return 0
+    if getattr(settings, "json", False):
+        print(json.dumps(result), flush=True)
+    elif verb.show:
+        getattr(console, verb.show)(result)
+    return _exit_status(result)
+
+
+def parse(name: str, words: Sequence[str]) -> Any:
+    """A verb's settings from its flags; leaves with status 2 for flags that make no sense."""
+    import tyro
+
+    return tyro.cli(
+        load(VERBS[name].settings),
+        prog=f"coldframe {name}",
+        args=list(words),
+        description=VERBS[name].does,
+        config=(tyro.conf.UseAppendAction,),
+    )
+
+
+def load(place: str) -> Any:
+    """What stands at "module:name"; imported only now, so that a verb pays for nothing but itself."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _find(words: list[str]) -> tuple[str, list[str]]:
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in VERBS:
+            return name, words[length:]
+    deeper = [name for name in VERBS if name.startswith(f"{words[0]} ")]
+    if deeper:
+        raise UsageError(f"coldframe {words[0]} needs one more word", advice="one of: " + ", ".join(deeper))
+    raise UsageError(f"coldframe has no verb {words[0]!r}", advice=did_you_mean(words[0], VERBS))
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  coldframe {name:<{width}}  {verb.does}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "coldframe: train a small chat model on your own hardware, under glass",
+            "",
+            *lines,
+            "",
+            "coldframe VERB --help lists a verb's flags",
+        ]
+    )
+
+
+def _report(error: ColdframeError, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": error.as_dict()}), flush=True)
+    print(f"coldframe: {error}", file=sys.stderr)
+
+
+def _exit_status(result: dict[str, Any]) -> int:
+    if result.get("status") in ("paused", "halted"):
+        return 3
+    return 1 if result.get("outcome") == "refused" or result.get("ok") is False else 0
+
+
+def flags() -> dict[str, list[str]]:
+    """Every verb's flags; a test freezes them."""
+    return {name: sorted(item.name for item in dataclasses.fields(load(verb.settings))) for name, verb in VERBS.items()}

@@ -1,0 +1,115 @@
+"""What a person sees in a terminal: log lines and progress bars on standard error, tables on standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_LINE_SECONDS = 5.0
+
+
+def start_logging(*, quiet: bool) -> None:
+    """Send the library's lines to standard error; warnings and errors only when quiet."""
+    logger = logging.getLogger("coldframe")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class _Lines(logging.Formatter):
+    """A clock and the message; what is not information says what it is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        text = f"{clock}  {level}{record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class ProgressBars:
+    """Long work, shown: bars in a terminal, a line now and then elsewhere, nothing when quiet."""
+
+    def __init__(self, bars: Progress | None, *, quiet: bool) -> None:
+        self._bars, self._quiet = bars, quiet
+        self._tasks: dict[str, Any] = {}
+        self._last: dict[str, float] = {}
+
+    def __call__(self, what: str, done: float) -> None:
+        """Say that `what` is done to this share, 0 to 1."""
+        if self._bars is not None:
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=1.0)
+            self._bars.update(self._tasks[what], completed=done)
+        elif not self._quiet:
+            now = time.monotonic()
+            if done >= 1.0 or now - self._last.get(what, -_LINE_SECONDS) >= _LINE_SECONDS:
+                self._last[what] = now
+                logging.getLogger("coldframe").info("%s: %.0f%%", what, 100 * done)
+
+
+@contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[ProgressBars]:
+    """Bars for as long as the block lasts."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield ProgressBars(None, quiet=quiet)
+        return
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=False) as bars:
+        yield ProgressBars(bars, quiet=quiet)
+
+
+def show_plan(plan: Mapping[str, Any]) -> None:
+    """A plan as a table: setting, value, reason."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("why")
+    for name, value in plan.items():
+        if name not in ("reasons", "memory"):
+            table.add_row(name, _shown(name, value), plan["reasons"].get(name, ""))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def show_fields(fields: Mapping[str, Any]) -> None:
+    """An outcome, one field a line."""
+    console = Console()
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        console.print(f"{name:<{width}}  {_shown(name, value)}", highlight=False, markup=False)
+
+
+def show_checks(result: Mapping[str, Any]) -> None:
+    """The doctor's findings."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "check", "found", "what to do"):
+        table.add_column(name)
+    for check in result["checks"]:
+        table.add_row("ok" if check["ok"] else "NO", check["name"], check["detail"], check["advice"])
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "not measured"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("_bytes") and isinstance(value, int):
+        return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return "  ".join(f"{key} {_shown(key, part)}" for key, part in value.items())
+    return str(value)

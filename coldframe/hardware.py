@@ -1,0 +1,150 @@
+"""What this machine is: the other half of what a plan depends on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+from coldframe.errors import SettingsError
+
+Device = Literal["cpu", "cuda"]
+
+#: Dense bfloat16 peaks in teraflops by a piece of the card's name, from the vendors' data sheets (sparsity off).
+PEAK_TERAFLOPS = {
+    "H200": 989,
+    "H100 PCIe": 756,
+    "H100": 989,
+    "A100": 312,
+    "L40S": 362,
+    "L4": 121,
+    "A10": 125,
+    "RTX 5090": 209,
+    "RTX 5080": 113,
+    "RTX 5070 Ti": 88,
+    "RTX 4090": 165,
+    "RTX 4080": 97,
+    "RTX 4070 Ti": 80,
+    "RTX 4070": 58,
+    "RTX 4060": 30,
+    "RTX 3090": 71,
+    "RTX 3080": 60,
+    "RTX 3070 Ti": 43,
+    "RTX 3070": 41,
+    "RTX 3060": 25,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """What a plan needs to know of a machine."""
+
+    device: Device
+    name: str
+    free_memory: int
+    """Bytes that a run may take: on a GPU what is free on it, else what the system can give away."""
+    num_cores: int
+    ranks: int = 1
+    bfloat16: bool = False
+    """Whether the device multiplies bfloat16 faster than float32."""
+    compiles: bool = False
+    """Whether torch.compile has what it needs here."""
+    peak_flops: float | None = None
+    """The device's peak, floating-point operations a second, where its data sheet is known."""
+
+
+def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None = None) -> Hardware:
+    """Look at this machine.
+
+    Raises:
+        SettingsError: when a GPU is asked for and there is none, or for a memory that is no amount.
+    """
+    import torch  # here, so that verbs that never train start at once
+
+    limit = parse_bytes(memory) if memory else None
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise SettingsError(
+            "device cuda was asked for, but torch sees no GPU", advice="use --device cpu, or see coldframe doctor"
+        )
+    if has_cuda and device != "cpu":
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        free, _ = torch.cuda.mem_get_info(local)
+        properties = torch.cuda.get_device_properties(local)
+        return Hardware(
+            device="cuda",
+            name=properties.name,
+            free_memory=min(free, limit) if limit else free,
+            num_cores=num_cores(),
+            ranks=ranks,
+            bfloat16=properties.major >= 8,
+            compiles=_has_triton(),
+            peak_flops=_peak_flops(properties.name),
+        )
+    free = _available_memory()
+    return Hardware(
+        device="cpu",
+        name=_cpu_name(),
+        free_memory=min(free, limit) if limit else free,
+        num_cores=num_cores(),
+        ranks=ranks,
+        compiles=shutil.which("g++") is not None or shutil.which("clang++") is not None,
+    )
+
+
+def num_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes from an amount such as 8GB, 7.5 GiB or 512MB (GB and GiB both count 1024 cubed, as cards are sold).
+
+    Raises:
+        SettingsError: for anything else.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([KMGT])(?:i?B)?\s*", text, re.IGNORECASE)
+    if not found or float(found[1]) <= 0:
+        raise SettingsError(f"{text!r} is not an amount of memory", advice="write it like 8GB or 512MB")
+    return int(float(found[1]) * 1024 ** (" KMGT".index(found[2].upper())))
+
+
+def _available_memory() -> int:
+    """What the system can give away, and no more than the container's limit leaves."""
+    available = psutil.virtual_memory().available
+    try:
+        with (
+            open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit,
+            open("/sys/fs/cgroup/memory.current", encoding="ascii") as used,
+        ):
+            text = limit.read().strip()
+            return available if text == "max" else min(available, int(text) - int(used.read()))
+    except (OSError, ValueError):
+        return available
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        return names[0] if names else "CPU"
+    except OSError:
+        return "CPU"
+
+
+def _has_triton() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("triton") is not None
+
+
+def _peak_flops(name: str) -> float | None:
+    for piece, teraflops in PEAK_TERAFLOPS.items():
+        if piece in name:
+            return teraflops * 1e12
+    return None

@@ -1,0 +1,130 @@
+"""What may interrupt training, and what became of it: signals and requests, looked at between two steps."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from coldframe.errors import RequestError
+from coldframe.run import requests
+from coldframe.run.paths import RunFolder
+from coldframe.run.record import Recorder
+from coldframe.run.requests import Request
+
+_log = logging.getLogger("coldframe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do before the next step; rank 0 decides, every rank does it."""
+
+    checkpoint: str = ""
+    """Why to write a checkpoint now, or nothing."""
+    leave: Literal["", "pause", "stop"] = ""
+    extend_to: int | None = None
+
+
+class Control:
+    """Collects what is wanted of the trainer. A handler only sets a flag; the loop acts."""
+
+    def __init__(self, folder: RunFolder, recorder: Recorder) -> None:
+        self.folder, self.recorder = folder, recorder
+        self.checkpoint_wanted = threading.Event()
+        self.stop_wanted = threading.Event()
+        self._taken: dict[str, tuple[Request, Path]] = {}
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """While inside, SIGUSR1 asks for a checkpoint, SIGTERM and SIGINT for a checkpoint and the end."""
+        wanted = {
+            signal.SIGUSR1: self.checkpoint_wanted,
+            signal.SIGTERM: self.stop_wanted,
+            signal.SIGINT: self.stop_wanted,
+        }
+
+        def note(number: int, _: FrameType | None) -> None:
+            wanted[signal.Signals(number)].set()
+
+        if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+            yield
+            return
+        before = {number: signal.signal(number, note) for number in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def decide(self, *, paused: bool = False) -> Decision:
+        """Take what is waiting. Requests that make no sense now are refused on the spot."""
+        for path in requests.waiting(self.folder):
+            self._take(path, paused)
+        verbs = {request.verb for request, _ in self._taken.values()}
+        extend = [request for request, _ in self._taken.values() if request.verb == "extend"]
+        leave: Literal["", "pause", "stop"] = ""
+        if self.stop_wanted.is_set() or "stop" in verbs:
+            leave = "stop"
+        elif "pause" in verbs:
+            leave = "pause"
+        why = "signal" if self.checkpoint_wanted.is_set() else "request" if "checkpoint" in verbs else leave
+        self.checkpoint_wanted.clear()
+        return Decision(
+            checkpoint=why, leave=leave, extend_to=int(extend[-1].arguments["num_steps"]) if extend else None
+        )
+
+    def wants_to_wake(self) -> bool:
+        """While paused: whether somebody asked to go on; refuses or answers everything else."""
+        self.decide(paused=True)
+        return any(request.verb == "resume" for request, _ in self._taken.values())
+
+    def answer(self, verb: str, outcome: Literal["applied", "refused"], detail: str) -> None:
+        """Record what became of every taken request of a verb; called once it was done."""
+        for request, path in [pair for pair in self._taken.values() if pair[0].verb == verb]:
+            self._finish(request, path, outcome, detail)
+
+    def _take(self, path: Path, paused: bool) -> None:
+        try:
+            request = requests.read(path)
+        except RequestError as error:
+            _log.warning("%s", error)
+            self._finish(Request(id=path.stem, verb="unknown"), path, "refused", str(error))
+            return
+        except FileNotFoundError:  # withdrawn between the look and the reading
+            return
+        if request.id in self._taken:
+            return
+        refusal = self._refusal(request, paused)
+        if refusal:
+            self._finish(request, path, "refused", refusal)
+        else:
+            self._taken[request.id] = (request, path)
+
+    def _refusal(self, request: Request, paused: bool) -> str:
+        if request.verb == "resume" and not paused:
+            return "the run is training already"
+        if paused and request.verb in ("pause", "checkpoint"):
+            return "the run is paused; it wrote a checkpoint when it paused"
+        if paused and request.verb == "extend":
+            return "the run is paused: resume it first"
+        return ""
+
+    def _finish(self, request: Request, path: Path, outcome: Literal["applied", "refused"], detail: str) -> None:
+        self.recorder.outcome(
+            request=request.id,
+            requested=request.time,
+            verb=request.verb,
+            arguments=request.arguments,
+            by=request.by,
+            why=request.why,
+            outcome=outcome,
+            detail=detail,
+        )
+        self._taken.pop(request.id, None)
+        path.unlink(missing_ok=True)

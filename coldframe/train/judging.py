@@ -1,0 +1,94 @@
+"""What the trainer finds out about its own weights between steps: bits per byte of held-out text, and samples."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from coldframe.evaluate.bits_per_byte import Scored, bits_per_byte
+from coldframe.generate.engine import Engine
+from coldframe.generate.sampling import Sampling
+from coldframe.run.record import Recorder
+from coldframe.settings import TrainSettings
+from coldframe.tokens.shards import TokenSource
+from coldframe.tokens.tokenizer import Tokenizer
+from coldframe.train.trainer import Trainer
+
+_log = logging.getLogger("coldframe")
+
+
+class Judge:
+    """Scores and samples the present weights; changes nothing that training depends on."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        trainer: Trainer,
+        tokenizer: Tokenizer,
+        sources: Sequence[TokenSource],
+        settings: TrainSettings,
+    ) -> None:
+        self.recorder, self.trainer, self.tokenizer, self.settings = recorder, trainer, tokenizer, settings
+        self.val_bpb: float | None = None
+        self._documents = {source.name: list(source.validation.documents()) for source in sources}
+
+    def evaluate(self) -> float:
+        """Measure bits per byte by source and overall (by bytes), record them, and give the overall."""
+        context = self.trainer.plan.context
+        scores = bits_per_byte(
+            self.trainer.model,
+            {
+                name: [Scored(ids=document.ids, num_bytes=document.num_bytes) for document in documents]
+                for name, documents in self._documents.items()
+            },
+            context=context,
+            max_bytes=self.settings.evaluate_bytes,
+            seed=self.trainer.plan.seed,
+        )
+        for score in scores:
+            self.recorder.evaluation(
+                suite="bpb",
+                source=score.source,
+                metric="bits_per_byte",
+                value=score.value,
+                low=score.low,
+                high=score.high,
+                n=score.num_documents,
+                detail={
+                    "bytes": score.num_bytes,
+                    "tokens": score.num_tokens,
+                    "context": score.context,
+                    "stride": score.stride,
+                },
+            )
+        overall = next(score for score in scores if score.source == "all")
+        self.val_bpb = overall.value
+        _log.info(
+            "bits per byte %.4f [%.4f, %.4f] on %s bytes held out",
+            overall.value,
+            overall.low,
+            overall.high,
+            f"{overall.num_bytes:,}",
+        )
+        return overall.value
+
+    def sample(self) -> None:
+        """Let the model go on from each prompt, and record what it says and how sure it was."""
+        engine = Engine(self.trainer.model, self.tokenizer)
+        step = self.trainer.state.step
+        sampling = Sampling(
+            temperature=self.settings.sample_temperature,
+            seed=step,
+            max_tokens=min(self.settings.sample_tokens, self.trainer.plan.context // 2),
+        )
+        prompts = [[self.tokenizer.bos, *self.tokenizer.encode(text)] for text in self.settings.sample_prompts]
+        for text, made in zip(self.settings.sample_prompts, engine.generate(prompts, sampling), strict=True):
+            self.recorder.sample(
+                prompt=text,
+                text=made.text,
+                temperature=sampling.temperature,
+                seed=sampling.seed,
+                num_tokens=len(made.tokens),
+                loss=made.loss,
+                perplexity=made.perplexity,
+            )

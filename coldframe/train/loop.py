@@ -1,0 +1,159 @@
+"""The loop: between two steps look at what is wanted, learn from the next batch, save, measure, sample.
+
+    wanted? -> next batch -> step -> record -> checkpoint due? -> evaluation due? -> sample due?
+
+A checkpoint is always written before anything is measured at the same step, so that no measurement can cost it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from coldframe.errors import ResumeError
+from coldframe.mixture.stream import Prefetcher, Stream
+from coldframe.model.parallel import Ranks, from_leader
+from coldframe.train.control import Control, Decision
+from coldframe.train.judging import Judge
+from coldframe.train.runfile import RunFile, extended, save_run_file
+from coldframe.train.saving import Saver
+from coldframe.train.steplog import StepLog
+from coldframe.train.telemetry import Heartbeat
+from coldframe.train.trainer import Trainer
+
+End = Literal["done", "stopped", "paused"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Leader:
+    """What only rank 0 has: the record, the requests, the checkpoints."""
+
+    control: Control
+    saver: Saver
+    judge: Judge
+    steps: StepLog
+    heartbeat: Heartbeat
+
+
+class Loop:
+    """Trains one stretch of a run: until its end, a stop or a pause."""
+
+    def __init__(
+        self, run_file: RunFile, trainer: Trainer, stream: Stream, ranks: Ranks, leader: Leader | None
+    ) -> None:
+        self.run_file, self.trainer, self.stream, self.ranks, self.leader = run_file, trainer, stream, ranks, leader
+
+    def run(self, stop_at: int | None) -> End:
+        """Train; at the end, whichever it is, there is a checkpoint of the last step."""
+        state, plan = self.trainer.state, self.trainer.plan
+        end: End = "done"
+        with Prefetcher(
+            self.stream, state.next_row, plan.batch_rows, rank=self.ranks.rank, ranks=self.ranks.count
+        ) as reader:
+            while state.step < self.run_file.num_steps:
+                decision = self._decide(stop_at)
+                if decision.extend_to is not None:
+                    self._extend(decision.extend_to)
+                if decision.checkpoint and not decision.leave:
+                    self._checkpoint(decision.checkpoint)
+                if decision.leave:
+                    end = "paused" if decision.leave == "pause" else "stopped"
+                    break
+                self._step(reader)
+                self._after_step()
+        self._finish(end)
+        return end
+
+    def _decide(self, stop_at: int | None) -> Decision:
+        if self.leader is None:
+            return from_leader(None, self.ranks)
+        decision = self.leader.control.decide()
+        if stop_at is not None and self.trainer.state.step >= stop_at and not decision.leave:
+            decision = Decision(checkpoint="stop-at", leave="stop", extend_to=decision.extend_to)
+        return from_leader(decision, self.ranks)
+
+    def _step(self, reader: Prefetcher) -> None:
+        began = time.perf_counter()
+        batch = next(reader)
+        result = self.trainer.step(batch)
+        state, plan = self.trainer.state, self.trainer.plan
+        state.next_row = reader.row
+        if self.leader is not None:
+            seconds = time.perf_counter() - began
+            state.train_seconds += seconds
+            self.leader.steps.add(result, state, batch, self.stream.names, seconds, plan.total_batch_tokens)
+            self.leader.heartbeat.tokens_per_second = plan.total_batch_tokens / seconds
+            self.leader.control.recorder.step = state.step
+            self.leader.saver.publish_if_wanted()
+
+    def _after_step(self) -> None:
+        if self.leader is None:
+            return
+        step, settings = self.trainer.state.step, self.run_file.train
+        last = step == self.run_file.num_steps
+        if settings.checkpoint_every and step % settings.checkpoint_every == 0 and not last:
+            self._checkpoint("schedule")
+        if settings.evaluate_every and step % settings.evaluate_every == 0 and not last:
+            self._evaluate()
+        if settings.sample_every and step % settings.sample_every == 0 and not last:
+            self._sample()
+
+    def _checkpoint(self, reason: str) -> None:
+        if self.leader is None:
+            return
+        self.leader.steps.flush()  # what stands in the record is at least as new as what can be resumed
+        self.leader.heartbeat.say("checkpointing")
+        self.trainer.state.energy_joules = self.leader.heartbeat.energy_joules
+        folder = self.leader.saver.save(reason)
+        self.leader.control.answer("checkpoint", "applied", f"wrote {folder}")
+        self.leader.heartbeat.say("training")
+
+    def _evaluate(self) -> None:
+        if self.leader is not None:
+            self.leader.heartbeat.say("evaluating")
+            self.leader.saver.scored(self.leader.judge.evaluate())
+            self.leader.heartbeat.say("training")
+
+    def _sample(self) -> None:
+        if self.leader is not None:
+            self.leader.heartbeat.say("sampling")
+            self.leader.judge.sample()
+            self.leader.heartbeat.say("training")
+
+    def _extend(self, num_steps: int) -> None:
+        try:
+            self.run_file = extended(self.run_file, self.trainer.state.step, num_steps)
+        except ResumeError as error:
+            if self.leader is not None:
+                self.leader.control.answer("extend", "refused", str(error))
+            return
+        self.trainer.set_horizon(self.run_file.horizon_at)
+        if self.leader is not None:
+            control = self.leader.control
+            save_run_file(control.folder, self.run_file)
+            self.leader.steps.num_steps = num_steps
+            detail = f"the schedule is {num_steps:,} steps long from step {self.trainer.state.step} on"
+            control.recorder.event("extend", detail, detail={"num_steps": num_steps})
+            control.answer("extend", "applied", detail)
+
+    def _finish(self, end: End) -> None:
+        """The last checkpoint, then the last measurements, then the answers to who asked for the end."""
+        if self.leader is None:
+            return
+        self._checkpoint({"done": "end", "stopped": "stop", "paused": "pause"}[end])
+        if end == "done":
+            self._evaluate()
+            if self.run_file.train.sample_every:
+                self._sample()
+            self.leader.saver.publish("end")
+        step = self.trainer.state.step
+        control, heartbeat = self.leader.control, self.leader.heartbeat
+        if end == "paused":
+            return  # answered once the memory is free
+        heartbeat.say(end, f"at step {step}")
+        control.recorder.event(end, f"training {end} at step {step}")
+        for verb in ("stop", "pause"):
+            control.answer(
+                verb, "applied" if verb == "stop" else "refused", f"the run {end} at step {step}, with a checkpoint"
+            )

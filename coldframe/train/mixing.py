@@ -1,0 +1,45 @@
+"""The first stage of a run's mixture, and the stream that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from coldframe.corpus.sources import Source
+from coldframe.errors import SettingsError
+from coldframe.mixture.stages import Stage, stage_from_json
+from coldframe.mixture.stream import Stream
+from coldframe.plan import Plan
+from coldframe.tokens.shards import TokenSource
+from coldframe.train.state import TrainState
+
+
+def first_stage(sources: Sequence[TokenSource], wanted: Mapping[str, Source]) -> Stage:
+    """Shares as the user gave them; what is left is divided in proportion to the other sources' tokens.
+
+    Raises:
+        SettingsError: when the given shares come to more than 1, or to less with no source left to take the rest.
+    """
+    given = {source.name: share for source in sources if (share := wanted[source.name].share) is not None}
+    rest = [source for source in sources if source.name not in given]
+    left = 1.0 - sum(given.values())
+    if left < -1e-9 or (not rest and left > 1e-9):
+        raise SettingsError(
+            f"the given shares come to {sum(given.values()):.3f}",
+            advice="they must come to 1, or less when other sources take the rest",
+        )
+    num_tokens = sum(source.num_tokens for source in rest)
+    shares = given | {source.name: max(left, 0.0) * source.num_tokens / num_tokens for source in rest}
+    return Stage(
+        start_block=0,
+        shares=shares,
+        sources={source.name: source.manifest_hash for source in sources},
+        skip_blocks=(),
+        by="plan",
+        why="in proportion to tokens" if not given else "as given, the rest in proportion to tokens",
+    )
+
+
+def open_stream(plan: Plan, state: TrainState, sources: Sequence[TokenSource]) -> Stream:
+    """The stream of the recorded stages, which are the authority on what is read."""
+    stages = [stage_from_json(stage) for stage in state.stages]
+    return Stream(sources, stages, seed=plan.seed, context=plan.context, block_rows=plan.block_rows)

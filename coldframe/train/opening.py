@@ -1,0 +1,216 @@
+"""From a name and settings to a run that is ready to train: a new one planned and prepared, or an old one taken up."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coldframe.corpus.sources import EMBEDDED, Source
+from coldframe.errors import SettingsError, ShardError, TokenizerError, did_you_mean
+from coldframe.hardware import Hardware
+from coldframe.plan import Reasoned, check_fits, make_plan
+from coldframe.run.paths import RunFolder
+from coldframe.settings import PlanSettings, Settings
+from coldframe.tokens.prepare import prepare
+from coldframe.tokens.shards import TokenSource
+from coldframe.tokens.tokenizer import Tokenizer
+from coldframe.train.mixing import first_stage
+from coldframe.train.runfile import RunFile, apply_changes, read_run_file, save_run_file, write_run_file
+
+Progress = Callable[[str, float], None]
+_log = logging.getLogger("coldframe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A run's decisions and its text, before any model is built."""
+
+    folder: RunFolder
+    run_file: RunFile
+    tokenizer: Tokenizer
+    sources: tuple[TokenSource, ...]
+    first_stages: tuple[Mapping[str, Any], ...]
+    """The stages of a run without any checkpoint."""
+    changed: Mapping[str, str]
+    """What a resume changed, setting by setting."""
+    is_new: bool
+
+
+def open_new(
+    folder: RunFolder,
+    settings: Settings,
+    hardware: Hardware,
+    progress: Progress,
+    measure: Callable[[Reasoned], float] | None = None,
+) -> Opened:
+    """Prepare the text, derive the plan, write run.toml.
+
+    `measure` gives the tokens per second of a plan, for a horizon in minutes.
+
+    Raises:
+        SourceError, TokenizerError, SettingsError, MemoryFitError, DiskFullError: before anything of the run is written.
+    """
+    reasoned = make_plan(settings.plan, hardware, seed=settings.train.seed)
+    check_fits(reasoned)
+    wanted = sources_of(settings.sources)
+    path = Path(settings.tokenizer.path) if settings.tokenizer.path else None
+    prepared = prepare(
+        wanted,
+        folder=folder.runs,
+        vocab_size=None if path else settings.tokenizer.vocab_size or reasoned.plan.vocab_size,
+        tokenizer_path=path,
+        held_out=settings.train.held_out,
+        progress=progress,
+    )
+    for name, reason in prepared.skipped:
+        _log.warning("source %s is skipped: %s", name, reason)
+    if path and settings.plan.vocab_size not in (None, prepared.tokenizer.vocab_size):
+        raise TokenizerError(
+            f"{path} has {prepared.tokenizer.vocab_size} tokens, plan.vocab_size is {settings.plan.vocab_size}",
+            advice="leave plan.vocab_size out, or train a tokenizer of that size",
+        )
+    plan_settings = dataclasses.replace(settings.plan, vocab_size=prepared.tokenizer.vocab_size)
+    reasoned = make_plan(plan_settings, hardware, seed=settings.train.seed)
+    if settings.plan.vocab_size is None:
+        reasoned = dataclasses.replace(reasoned, reasons={**reasoned.reasons, "vocab_size": "the tokenizer's"})
+    if measure and settings.plan.minutes and not (settings.plan.num_steps or settings.plan.num_tokens):
+        reasoned = _within_minutes(plan_settings, hardware, settings, reasoned, measure)
+    check_fits(reasoned)
+    stage = first_stage(prepared.sources, {source.name: source for source in wanted})
+    folder.create()
+    shutil.copyfile(prepared.tokenizer_path, folder.tokenizer)
+    run_file = write_run_file(
+        folder,
+        reasoned,
+        settings,
+        manifests={source.name: source.manifest_hash for source in prepared.sources},
+        tokenizer_sha256=prepared.tokenizer.sha256,
+    )
+    return Opened(
+        folder=folder,
+        run_file=run_file,
+        tokenizer=prepared.tokenizer,
+        sources=prepared.sources,
+        first_stages=(stage.as_json(),),
+        changed={},
+        is_new=True,
+    )
+
+
+def open_old(folder: RunFolder, settings: Settings) -> Opened:
+    """Take up a run as it was decided; reads no source text, only shards.
+
+    Raises:
+        ResumeError, SettingsError, TokenizerError, ShardError: when it cannot go on as it was.
+    """
+    stored = read_run_file(folder)
+    run_file, changed = apply_changes(stored, settings)
+    tokenizer = load_tokenizer(folder, stored)
+    sources = open_sources_of(folder, run_file, tokenizer)
+    wanted = {source.name: source for source in sources_of(stored.sources)}
+    stage = first_stage(sources, wanted)
+    if changed:
+        save_run_file(folder, run_file)
+    return Opened(
+        folder=folder,
+        run_file=run_file,
+        tokenizer=tokenizer,
+        sources=sources,
+        first_stages=(stage.as_json(),),
+        changed=changed,
+        is_new=False,
+    )
+
+
+def load_tokenizer(folder: RunFolder, run_file: RunFile) -> Tokenizer:
+    """The run's own tokenizer, which must be the one that it was trained with.
+
+    Raises:
+        TokenizerError: when it is missing, damaged or another one.
+    """
+    if not folder.tokenizer.is_file():
+        raise TokenizerError(
+            f"{folder.tokenizer} is missing",
+            advice=f"copy it back from {folder.runs / 'tokenizers' / run_file.tokenizer_sha256[:12] / 'tokenizer.json'}",
+        )
+    tokenizer = Tokenizer.load(folder.tokenizer)
+    if tokenizer.sha256 != run_file.tokenizer_sha256 or tokenizer.vocab_size != run_file.plan.vocab_size:
+        raise TokenizerError(
+            f"{folder.tokenizer} is not the tokenizer of this run (vocabulary {tokenizer.vocab_size}, "
+            f"the model's {run_file.plan.vocab_size})",
+            advice=f"the run was trained with the one whose sha256 begins with {run_file.tokenizer_sha256[:12]}",
+        )
+    return tokenizer
+
+
+def open_sources_of(folder: RunFolder, run_file: RunFile, tokenizer: Tokenizer) -> tuple[TokenSource, ...]:
+    """The shards that a run reads, by their manifests.
+
+    Raises:
+        ShardError: when one is missing or damaged.
+    """
+    root = folder.runs / "shards" / tokenizer.sha256[:12]
+    found = []
+    for name, manifest in run_file.manifests.items():
+        path = root / name / manifest[:12]
+        if not path.is_dir():
+            raise ShardError(
+                f"the shards of source {name!r} (manifest {manifest[:12]}) are not in {path}",
+                advice="copy the shards folder along with the run, or prepare the same text again",
+            )
+        found.append(TokenSource.open(path, verify=True))
+    return tuple(found)
+
+
+def sources_of(tables: Sequence[Mapping[str, Any]]) -> list[Source]:
+    """The sources that a recipe names; the embedded corpus when it names none."""
+    return [_source(table) for table in tables] if tables else list(EMBEDDED)
+
+
+def _source(table: Mapping[str, Any]) -> Source:
+    """One [[corpus.source]] table.
+
+    Raises:
+        SettingsError: for an unknown key, or values that make no source.
+    """
+    known = [item.name for item in dataclasses.fields(Source)]
+    for key in table:
+        if key not in known:
+            raise SettingsError(f"[[corpus.source]] has no setting {key!r}", advice=did_you_mean(key, known))
+    for key in ("name", "kind"):
+        if key not in table:
+            raise SettingsError(
+                f"a [[corpus.source]] has no {key}", advice=f"give each source a {key}; see docs/data.md"
+            )
+    fields = table.get("fields", ())
+    return Source(**{**table, "fields": (fields,) if isinstance(fields, str) else tuple(fields)})
+
+
+def _within_minutes(
+    plan_settings: PlanSettings,
+    hardware: Hardware,
+    settings: Settings,
+    reasoned: Reasoned,
+    measure: Callable[[Reasoned], float],
+) -> Reasoned:
+    """The plan whose horizon takes the wished minutes at the speed that this machine shows.
+
+    The batch follows from the horizon and the speed from the batch, so the first guess is measured at the batch that a
+    fresh guess of the speed gives, and once more if that changed the batch.
+    """
+    assert settings.plan.minutes is not None
+    for _ in range(2):
+        speed = measure(reasoned)
+        tokens = speed * 60 * settings.plan.minutes
+        again = make_plan(dataclasses.replace(plan_settings, num_tokens=tokens), hardware, seed=settings.train.seed)
+        same_batch = again.plan.total_batch_tokens == reasoned.plan.total_batch_tokens
+        reasoned = again
+        if same_batch:
+            break
+    why = f"{settings.plan.minutes:g} minutes at the {speed:,.0f} tokens/s measured before the start"
+    return dataclasses.replace(reasoned, reasons={**reasoned.reasons, "num_steps": why})

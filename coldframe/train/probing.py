@@ -1,0 +1,69 @@
+"""Steps on made-up tokens before step 1: does the plan fit the memory, and how fast is it here?"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import numpy as np
+import torch
+
+from coldframe.mixture.stream import Batch
+from coldframe.model.parallel import Ranks
+from coldframe.plan import Plan, Reasoned, gib
+from coldframe.train.runfile import RunFile
+from coldframe.train.trainer import Trainer
+
+_NUM_STEPS = 2
+
+
+def probe(run_file: RunFile, trainer: Trainer) -> list[str]:
+    """Two steps of one micro-batch each, undone again; what they took against what was predicted.
+
+    When memory runs out already here, the micro-batch is smaller before the first real step.
+    """
+    plan = run_file.plan
+    for _ in range(_NUM_STEPS):
+        trainer.rehearse(_made_up(plan, plan.device_batch))
+    taken, what = peak_memory(plan), "reserved" if plan.device == "cuda" else "resident"
+    lines = [f"two probe steps took {gib(taken)} ({what}); predicted {gib(plan.peak_memory_bytes)}"]
+    if trainer.state.device_batch < plan.device_batch:
+        lines.append(f"memory ran out: {trainer.state.device_batch} rows a micro-batch instead of {plan.device_batch}")
+    return lines
+
+
+def measured_speed(reasoned: Reasoned) -> float:
+    """Tokens per second of a plan on this machine: the median of some steps on made-up tokens."""
+    plan = reasoned.plan
+    torch.set_num_threads(plan.threads)
+    if plan.device == "cpu":
+        torch.set_float32_matmul_precision("medium")
+    trainer = Trainer(plan, Ranks(), horizon=lambda step: plan.num_steps)
+    batch = _made_up(plan, plan.batch_rows)
+    seconds = []
+    for _ in range(_NUM_STEPS + 1):
+        began = time.perf_counter()
+        trainer.step(batch)
+        if plan.device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return plan.total_batch_tokens / min(seconds[1:])
+
+
+def peak_memory(plan: Plan) -> int:
+    """The peak so far in bytes: what torch reserved on a GPU, else the process's resident memory."""
+    if plan.device == "cuda":
+        return torch.cuda.max_memory_reserved()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * 1024 if sys.platform == "linux" else peak
+
+
+def _made_up(plan: Plan, rows: int) -> Batch:
+    generator = np.random.default_rng(0)
+    return Batch(
+        tokens=generator.integers(0, plan.vocab_size, (rows, plan.context + 1), dtype=np.int32),
+        mask=np.ones((rows, plan.context), dtype=np.uint8),
+        source=np.zeros(rows, dtype=np.int32),
+        rows=np.arange(rows, dtype=np.int64),
+    )

@@ -1,0 +1,299 @@
+"""One trainer process from beginning to end: the lock, the ranks, the run, its stretches between pauses, its outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from coldframe.errors import ColdframeError, DiskFullError
+from coldframe.hardware import Hardware, detect
+from coldframe.model.parallel import Ranks, from_leader, join_ranks, leave_ranks
+from coldframe.run import checkpoints
+from coldframe.run.environment import code_version, environment
+from coldframe.run.lock import TrainerLock
+from coldframe.run.paths import RunFolder
+from coldframe.run.record import Recorder
+from coldframe.settings import Settings
+from coldframe.train.control import Control
+from coldframe.train.judging import Judge
+from coldframe.train.loop import End, Leader, Loop
+from coldframe.train.mixing import open_stream
+from coldframe.train.opening import Opened, Progress, open_new, open_old
+from coldframe.train.probing import measured_speed, peak_memory, probe
+from coldframe.train.saving import Saver, load_checkpoint
+from coldframe.train.steplog import StepLog
+from coldframe.train.telemetry import Heartbeat
+from coldframe.train.trainer import Trainer
+
+_WAKE_SECONDS = 0.2
+_log = logging.getLogger("coldframe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a session ended; the fields that `--json` gives."""
+
+    run: str
+    step: int
+    train_loss: float | None
+    val_bpb: float | None
+    num_tokens: int
+    tokens_per_second: float | None
+    peak_memory_bytes: int
+    weights_sha256: str
+    status: str
+
+
+def train(folder: RunFolder, settings: Settings, *, stop_at: int | None, progress: Progress) -> Outcome:
+    """Start a run, or resume it where it was: by its name alone.
+
+    Raises:
+        ColdframeError: with what to do next; whatever was saved stays.
+    """
+    prepare_allocator()
+    hardware = detect(settings.plan.device, settings.plan.memory)
+    ranks = join_ranks(hardware.device)
+    try:
+        with _lock(folder, ranks):
+            opened = _open(folder, settings, hardware, ranks, progress)
+            return Session(opened, hardware, ranks).run(stop_at)
+    finally:
+        leave_ranks()
+
+
+class Session:
+    """A run being trained by this process (and its peers)."""
+
+    def __init__(self, opened: Opened, hardware: Hardware, ranks: Ranks) -> None:
+        self.opened, self.hardware, self.ranks = opened, hardware, ranks
+        self.run_file = opened.run_file
+        self.folder = opened.folder
+        self._reason = "start" if opened.is_new else "resume"
+        plan = self.run_file.plan
+        torch.set_num_threads(plan.threads)
+        if plan.device == "cpu":
+            # Lets oneDNN do the products, which is faster; with AMX units they are then done in bfloat16.
+            torch.set_float32_matmul_precision("medium")
+        else:
+            torch.set_float32_matmul_precision("high")
+            torch.use_deterministic_algorithms(plan.deterministic)
+
+    def run(self, stop_at: int | None) -> Outcome:
+        """Train until the end or a stop, sleeping through pauses."""
+        if not self.ranks.leads:
+            return self._follow(stop_at)
+        recorder = Recorder(self.folder)
+        try:
+            control = Control(self.folder, recorder)
+            with control.signals():
+                while True:
+                    end, outcome = self._stretch(recorder, control, stop_at)
+                    if end != "paused" or not self._sleep(recorder, control):
+                        return outcome
+                    self._reason = "resume after a pause"
+        finally:
+            recorder.close()
+
+    def _follow(self, stop_at: int | None) -> Outcome:
+        """The part of a rank that does not lead: it learns, and does as rank 0 decides."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)  # torchrun tells every rank; rank 0 decides for all
+        while True:
+            trainer = self._build(None)
+            loop = Loop(
+                self.run_file,
+                trainer,
+                open_stream(self.run_file.plan, trainer.state, self.opened.sources),
+                self.ranks,
+                None,
+            )
+            end = loop.run(stop_at)
+            self.run_file = loop.run_file
+            step, num_tokens = trainer.state.step, trainer.state.num_tokens
+            del trainer, loop
+            self._free()
+            if end != "paused" or not from_leader(None, self.ranks):
+                return Outcome(
+                    run=self.folder.name,
+                    step=step,
+                    train_loss=None,
+                    val_bpb=None,
+                    num_tokens=num_tokens,
+                    tokens_per_second=None,
+                    peak_memory_bytes=0,
+                    weights_sha256="",
+                    status=end,
+                )
+
+    def _stretch(self, recorder: Recorder, control: Control, stop_at: int | None) -> tuple[End, Outcome]:
+        """From a start or checkpoint to the next end, stop or pause."""
+        trainer = self._build(recorder)
+        plan, state = self.run_file.plan, trainer.state
+        heartbeat = Heartbeat(
+            recorder,
+            trainer.device,
+            flops_per_token=plan.flops_per_token,
+            peak_flops=self.hardware.peak_flops,
+            energy_joules=state.energy_joules,
+        )
+        saver = Saver(self.folder, recorder, trainer, self.run_file.train)
+        judge = Judge(recorder, trainer, self.opened.tokenizer, self.opened.sources, self.run_file.train)
+        steps = StepLog(recorder, self.run_file.num_steps)
+        leader = Leader(control=control, saver=saver, judge=judge, steps=steps, heartbeat=heartbeat)
+        loop = Loop(self.run_file, trainer, open_stream(plan, state, self.opened.sources), self.ranks, leader)
+        with heartbeat:
+            try:
+                heartbeat.say("training")
+                end = loop.run(stop_at)
+                steps.flush()
+            except BaseException as error:
+                self._failed(recorder, heartbeat, error)
+                raise
+        self.run_file = loop.run_file
+        outcome = Outcome(
+            run=self.folder.name,
+            step=state.step,
+            train_loss=None if steps.train_loss != steps.train_loss else steps.train_loss,
+            val_bpb=judge.val_bpb if judge.val_bpb is not None else state.best_bpb,
+            num_tokens=state.num_tokens,
+            tokens_per_second=steps.median_tokens_per_second(plan.total_batch_tokens),
+            peak_memory_bytes=max(heartbeat.peak_memory_bytes, peak_memory(plan)),
+            weights_sha256=saver.weights_sha256,
+            status=end,
+        )
+        return end, outcome
+
+    def _build(self, recorder: Recorder | None) -> Trainer:
+        """The trainer at the newest sound checkpoint, or at the very start, in a segment of its own."""
+        warn = _log.warning if self.ranks.leads else _log.debug
+        warnings: list[str] = []
+        found = None
+        if self.ranks.leads:
+            found = checkpoints.newest_sound(self.folder, lambda text: (warnings.append(text), warn("%s", text))[0])
+        step = from_leader(found.step if found else None, self.ranks)
+        trainer = Trainer(self.run_file.plan, self.ranks, horizon=self.run_file.horizon_at)
+        if step is not None:
+            load_checkpoint(trainer, found or checkpoints.find_checkpoint(self.folder, step))
+        else:
+            trainer.state.stages = [dict(stage) for stage in self.opened.first_stages]
+        if recorder is not None:
+            checkpoints.clear_leftovers(self.folder)
+            recorder.begin_segment(
+                start_step=trainer.state.step,
+                reason=self._reason,
+                checkpoint=found.path.name if found else None,
+                code_version=code_version(),
+                environment=environment(),
+                changed=self.opened.changed,
+            )
+            self._record_beginning(recorder, trainer, warnings)
+        return trainer
+
+    def _record_beginning(self, recorder: Recorder, trainer: Trainer, warnings: list[str]) -> None:
+        step = trainer.state.step
+        for text in warnings:
+            recorder.event("checkpoint", text, level="warning")
+        for name, change in self.opened.changed.items():
+            recorder.event("settings", f"{name}: {change}", level="warning")
+            _log.warning("changed setting: %s: %s", name, change)
+        if step == 0:
+            for stage in trainer.state.stages:
+                recorder.stage(**stage)
+            for line in probe(self.run_file, trainer):
+                recorder.event("memory", line)
+        recorder.event(self._reason.split()[0], f"training from step {step} of {self.run_file.num_steps:,}")
+        _log.info("training %s from step %d of %d", self.folder.name, step, self.run_file.num_steps)
+
+    def _sleep(self, recorder: Recorder, control: Control) -> bool:
+        """Hold no memory until somebody wakes or stops the run; whether to go on."""
+        self._free()
+        freed = "the process lives on and holds no model"
+        control.answer("pause", "applied", f"paused at step {recorder.step} with a checkpoint; {freed}")
+        recorder.event("paused", f"training paused at step {recorder.step}")
+        heartbeat = Heartbeat(recorder, torch.device("cpu"), flops_per_token=0, peak_flops=None)
+        heartbeat.status = "paused"
+        with heartbeat:
+            while True:
+                woken = control.wants_to_wake()
+                if woken or control.stop_wanted.is_set() or control.decide(paused=True).leave == "stop":
+                    break
+                time.sleep(_WAKE_SECONDS)
+            heartbeat.status = "training" if woken else "stopped"
+        from_leader(woken, self.ranks)
+        if woken:
+            control.answer("resume", "applied", f"training again from step {recorder.step}")
+        else:
+            control.answer("stop", "applied", f"stopped at step {recorder.step}, where it was paused")
+            recorder.event("stopped", f"training stopped at step {recorder.step}")
+        return woken
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.run_file.plan.device == "cuda":
+            torch.cuda.empty_cache()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+    def _failed(self, recorder: Recorder, heartbeat: Heartbeat, error: BaseException) -> None:
+        """Leave word of a failure, as far as the disk still takes it."""
+        message = error.message if isinstance(error, ColdframeError) else f"{type(error).__name__}: {error}"
+        heartbeat.status, heartbeat.message = "failed", message
+        with contextlib.suppress(DiskFullError):
+            recorder.event("failed", message, level="error")
+
+
+def prepare_allocator() -> None:
+    """Let glibc keep the memory that tensors gave back, rather than return and fault it in anew at every step.
+
+    A page fault costs more than the arithmetic on the page: softmax of 32 MB takes 20 ms with fresh pages, 5 without.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another system's allocator
+        libc = ctypes.CDLL("libc.so.6")
+        m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
+        libc.mallopt(m_mmap_max, 0)
+        libc.mallopt(m_trim_threshold, 1 << 30)
+        libc.mallopt(m_top_pad, 64 << 20)
+
+
+@contextlib.contextmanager
+def _lock(folder: RunFolder, ranks: Ranks) -> Iterator[None]:
+    """The run's lock, which rank 0 takes for all."""
+    if not ranks.leads:
+        yield
+        return
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with TrainerLock(folder.lock):
+        yield
+
+
+def _open(folder: RunFolder, settings: Settings, hardware: Hardware, ranks: Ranks, progress: Progress) -> Opened:
+    """Rank 0 plans and prepares; the others read what it wrote."""
+    opened: Opened | None = None
+    failure: ColdframeError | None = None
+    if ranks.leads:
+        try:
+            opened = (
+                open_old(folder, settings)
+                if folder.exists
+                else open_new(folder, settings, hardware, progress, measured_speed)
+            )
+        except ColdframeError as error:
+            failure = error
+    failure = from_leader(failure, ranks)
+    if failure is not None:
+        raise failure
+    return opened or open_old(folder, Settings())
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The fields that `--json` gives."""
+    return {name: getattr(outcome, name) for name in Outcome.__slots__}

@@ -1,0 +1,185 @@
+"""One optimizer step: the hot path. Micro-batches forward and back, sum over ranks, clip, update, apply."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coldframe.errors import MemoryFitError
+from coldframe.mixture.stream import Batch
+from coldframe.model.optimizer import Optimizer, Rates
+from coldframe.model.parallel import Ranks, any_rank, sum_over_ranks
+from coldframe.model.schedule import Schedule, StepRates
+from coldframe.model.transformer import Transformer
+from coldframe.plan import Plan
+from coldframe.train.state import TrainState
+
+BETA1, BETA2, MATRIX_BETA2 = 0.8, 0.95, 0.9
+MOMENTUM_START, MOMENTUM, MOMENTUM_END, MOMENTUM_WARM_UP = 0.85, 0.95, 0.9, 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What a step found out; tensors stay on the device, so that a GPU is not made to wait for their values."""
+
+    loss_sum: Tensor
+    """Summed loss in nats of all ranks' targets; 0-d."""
+    num_targets: int
+    """Targets of all ranks together."""
+    row_losses: Tensor
+    """Summed loss in nats of each row of this rank."""
+    row_targets: Tensor
+    """Targets of each row of this rank."""
+    grad_norm: Tensor
+    clip_scale: Tensor
+    grad_norms: dict[str, Tensor]
+    update_norms: dict[str, Tensor]
+    rates: StepRates
+
+
+class Trainer:
+    """The model and its optimizer, and how one step changes them."""
+
+    def __init__(self, plan: Plan, ranks: Ranks, *, horizon: Callable[[int], int]) -> None:
+        self.plan, self.ranks, self._horizon = plan, ranks, horizon
+        self.device = torch.device(plan.device, ranks.local) if plan.device == "cuda" else torch.device("cpu")
+        self.state = TrainState(device_batch=plan.device_batch)
+        self.model = Transformer(
+            plan.sizes, backend=plan.attention, compute_dtype=getattr(torch, plan.dtype), recompute=plan.recompute
+        )
+        self.model.initialise(plan.seed)
+        self.model.to(self.device)
+        self.optimizer = Optimizer(self.model, rates_of(plan))
+        self._forward = torch.compile(self.model, dynamic=False) if plan.compile else self.model
+
+    def set_horizon(self, horizon: Callable[[int], int]) -> None:
+        """Let another schedule hold from the next step on."""
+        self._horizon = horizon
+
+    def step(self, batch: Batch) -> StepResult:
+        """Learn from this rank's rows of a batch, and move the state on by a step.
+
+        When memory runs out, the micro-batch is halved and the step begins again.
+
+        Raises:
+            MemoryFitError: when it runs out with one row.
+        """
+        tokens = torch.from_numpy(batch.tokens).to(self.device, torch.int64)
+        mask = torch.from_numpy(batch.mask).to(self.device, torch.float32)
+        num_targets = int(self._over_ranks(mask.sum()).item())
+        while True:
+            ran_out = None
+            try:
+                loss_sum, row_losses = self._gradients(tokens, mask, num_targets)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU says it in words only
+                if not is_out_of_memory(error):
+                    raise
+                ran_out = str(error).splitlines()[0]
+            if not any_rank(ran_out is not None, self.ranks, self.device):
+                break
+            self._make_smaller(ran_out or "another rank ran out of memory")
+        result = self._update(loss_sum, row_losses, mask, num_targets)
+        self.state.step += 1
+        self.state.num_updates = self.optimizer.num_updates
+        self.state.num_tokens += num_targets
+        return result
+
+    def rehearse(self, batch: Batch) -> None:
+        """Do a step and undo it, to see what it takes; what it found out about the micro-batch stays."""
+        stages = self.state.stages
+        self.step(batch)
+        self.model.initialise(self.plan.seed)
+        self.optimizer.reset()
+        self.state = TrainState(device_batch=self.state.device_batch, stages=stages)
+
+    def _gradients(self, tokens: Tensor, mask: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:
+        """Gradients of the mean loss over all ranks' targets, summed over the micro-batches into the parameters."""
+        self.optimizer.zero_gradients()
+        losses, total = [], torch.zeros((), device=self.device)
+        for rows, row_mask in zip(
+            tokens.split(self.state.device_batch), mask.split(self.state.device_batch), strict=True
+        ):
+            loss_sum, token_losses = self._forward(rows[:, :-1], rows[:, 1:], row_mask)
+            (loss_sum / num_targets).backward()
+            total += loss_sum.detach()
+            losses.append(token_losses.sum(dim=1))
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        sum_over_ranks([total, *gradients], self.ranks)
+        return total, torch.cat(losses)
+
+    def _update(self, loss_sum: Tensor, row_losses: Tensor, mask: Tensor, num_targets: int) -> StepResult:
+        schedule = schedule_of(self.plan, self._horizon(self.state.step))
+        rates = schedule.at(self.state.step)
+        grad_norms = self.optimizer.norms()
+        grad_norm = torch.stack(list(grad_norms.values())).norm()
+        clip_scale = (self.plan.clip_norm / (grad_norm + 1e-6)).clamp(max=1.0)
+        self.optimizer.compute(rates, clip_scale)
+        update_norms = self.optimizer.norms()
+        self.optimizer.apply()
+        return StepResult(
+            loss_sum=loss_sum,
+            num_targets=num_targets,
+            row_losses=row_losses,
+            row_targets=mask.sum(dim=1),
+            grad_norm=grad_norm,
+            clip_scale=clip_scale,
+            grad_norms=grad_norms,
+            update_norms=update_norms,
+            rates=rates,
+        )
+
+    def _over_ranks(self, number: Tensor) -> Tensor:
+        sum_over_ranks([number], self.ranks)
+        return number
+
+    def _make_smaller(self, message: str) -> None:
+        if self.state.device_batch == 1:
+            raise MemoryFitError(
+                f"memory ran out with one row of {self.plan.context} tokens: {message}",
+                advice="choose a smaller depth or context, or plan.recompute=on",
+            )
+        self.state.device_batch //= 2
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error means that a device or the system has no more memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def rates_of(plan: Plan) -> Rates:
+    """The optimizer's peak rates of a plan."""
+    return Rates(
+        embedding=plan.embedding_rate,
+        value_embedding=plan.value_embedding_rate,
+        head=plan.head_rate,
+        matrix=plan.matrix_rate,
+        scalar=plan.scalar_rate,
+        weight_decay=plan.weight_decay,
+        table_weight_decay=0.0,
+        beta1=BETA1,
+        beta2=BETA2,
+        matrix_beta2=MATRIX_BETA2,
+    )
+
+
+def schedule_of(plan: Plan, num_steps: int) -> Schedule:
+    """The schedule of a plan over a horizon."""
+    return Schedule(
+        num_steps=num_steps,
+        warm_up=plan.warm_up,
+        warm_down=plan.warm_down,
+        final=plan.final_rate,
+        momentum_start=MOMENTUM_START,
+        momentum=MOMENTUM,
+        momentum_end=MOMENTUM_END,
+        momentum_warm_up=MOMENTUM_WARM_UP,
+    )
