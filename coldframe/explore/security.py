@@ -13,6 +13,7 @@ from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,11 +54,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        body = _LimitedBody(receive)
-        try:
-            await self.app(scope, body.receive, send)
-        except _TooMuchError:
-            await _refuse(413, "the request is too long", f"send at most {MAX_BODY_BYTES} bytes")(scope, receive, send)
+        await self.app(scope, _LimitedBody(receive).receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
@@ -89,10 +86,6 @@ class Guard:
         return hmac.compare_digest(offered.encode(), (self.token or "").encode())
 
 
-class _TooMuchError(Exception):
-    pass
-
-
 class _LimitedBody:
     """Counts what arrives, for clients that do not say beforehand how much they will send."""
 
@@ -104,7 +97,7 @@ class _LimitedBody:
         message = await self._receive()
         self._num_bytes += len(message.get("body", b""))
         if self._num_bytes > MAX_BODY_BYTES:
-            raise _TooMuchError
+            raise HTTPException(413, f"the request is too long; send at most {MAX_BODY_BYTES} bytes")
         return message
 
 

@@ -101,7 +101,7 @@ function plainValue(value) {
 
 function showPlan(rows) {
   const table = new Table(byId("plan"), [
-    ["Setting", (row) => [row.table && el("span", { className: "quiet" }, `${row.table}.`), row.name], "nowrap"], ["Value", (row) => plainValue(row.value), "words"], ["Because", (row) => row.reason || el("span", { className: "quiet" }, "no reason written down"), "words"],
+    ["Setting", (row) => [row.table && el("span", { className: "quiet" }, `${row.table}.`), row.name], "nowrap"], ["Value", (row) => plainValue(row.value)], ["Because", (row) => row.reason || el("span", { className: "quiet" }, "as given or by default"), "reason"],
   ], { none: "The plan is empty.", id: (row) => `${row.table}.${row.name}`, oldestFirst: true, label: "Plan" });
   table.all = true;
   table.add(rows);
