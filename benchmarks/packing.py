@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import rustbpe
 
 from coldframe.mixture.packing import Packing
 from coldframe.mixture.stages import Stage
 from coldframe.mixture.stream import Prefetcher, Stream
+from coldframe.tokens.tokenizer import Tokenizer
 
 STARTS = ("weaker", "clause", "sentence", "paragraph", "document")
 SAMPLED_ROWS = 4000
@@ -77,22 +77,12 @@ def line_text(record: dict[str, object]) -> str:
 
 
 def tokenized(texts: dict[str, list[str]], vocabulary: int) -> list[TextSource]:
-    tokenizer = rustbpe.Tokenizer()
     sample = [text[:200_000] for documents in texts.values() for text in documents[:2000]]
-    tokenizer.train_from_iterator(iter(sample), vocabulary - 1)
-    pieces = {rank: bytes(piece).decode("utf-8", errors="replace") for piece, rank in tokenizer.get_mergeable_ranks()}
-    boundary = np.array([boundary_after(pieces[rank]) for rank in range(len(pieces))] + [0], dtype=np.uint8)
-    return [TextSource(name, tokenizer.batch_encode(docs), boundary, bos=len(pieces)) for name, docs in texts.items()]
-
-
-def boundary_after(piece: str) -> int:
-    """3 after a blank line, 2 after a sentence's end, 1 after a clause or a line, else 0."""
-    text = piece.rstrip(" ")
-    if text.endswith("\n\n"):
-        return 3
-    if text.rstrip("\n").rstrip("\"'”’)*").endswith((".", "!", "?")):
-        return 2
-    return int(text.endswith((",", ";", ":", "\n", "—")))
+    tokenizer = Tokenizer.train(sample, vocabulary)
+    return [
+        TextSource(name, [tokenizer.encode(text) for text in documents], tokenizer.boundary, tokenizer.bos)
+        for name, documents in texts.items()
+    ]
 
 
 def measured(source: TextSource, context: int) -> dict[str, object]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -120,6 +120,7 @@ class Packing:
         if context < 1:
             raise SettingsError(f"the context is {context} tokens", advice="a row needs at least 1")
         self.source, self.context, self.seed = source, context, seed
+        self._key = (seed, source.name, source.manifest_hash)
         self._reach = int(context * REACH)
         self._boundary = np.array(source.boundary, dtype=np.uint8)
         self._boundary[source.bos] = 0  # starting right after a BOS is starting at it
@@ -133,7 +134,8 @@ class Packing:
         self._start_cost = distance + penalty[:, None]
         self._epoch: _Epoch | None = None
         self.rows_per_epoch, self.expected_loss, self.expected_overlap = self._fit_rows()
-        self._epoch = None
+        fitted = self._epoch  # its tape holds; with millions of documents it took seconds
+        self._epoch = replace(fitted, rows=self._row_order(fitted.number)) if fitted else None
 
     def row(self, k: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """Tokens [context + 1] of row k, and which of its targets (tokens 1 to context) count [context].
@@ -181,15 +183,17 @@ class Packing:
         """An epoch's tape, built when it is not the one used last."""
         epoch = self._epoch
         if epoch is None or epoch.number != number:
-            epoch = self._epoch = self._shuffled(number, self.rows_per_epoch)
+            epoch = self._epoch = self._shuffled(number, self._row_order(number))
         return epoch
 
-    def _shuffled(self, number: int, rows: int) -> _Epoch:
-        key = (self.seed, self.source.name, self.source.manifest_hash, number)
-        units = permutation(len(self._lengths), "units", *key)
+    def _shuffled(self, number: int, rows: npt.NDArray[np.int32]) -> _Epoch:
+        units = permutation(len(self._lengths), "units", *self._key, number)
         edges = np.zeros(len(units) + 1, dtype=np.int64)
         np.cumsum(self._lengths[units], out=edges[1:])
-        return _Epoch(number, units, edges, permutation(rows, "rows", *key))
+        return _Epoch(number, units, edges, rows)
+
+    def _row_order(self, number: int) -> npt.NDArray[np.int32]:
+        return permutation(self.rows_per_epoch, "rows", *self._key, number)
 
     def _moved(self, epoch: _Epoch, index: int, rows: int) -> tuple[int, bool]:
         """Start of the index-th of so many rows, the cheapest within reach of its even place; whether inside a unit."""
@@ -266,12 +270,12 @@ class Packing:
         if rows == 1:
             return np.zeros(1), np.full(1, float(self.context + 1))
         num_epochs = -(-SAMPLED_ROWS // rows)
-        picks = permutation(rows, "sample", self.seed, self.source.name, self.source.manifest_hash)[:SAMPLED_ROWS]
+        picks = permutation(rows, "sample", *self._key)[:SAMPLED_ROWS]
         lost, read = [], []
         for number in range(num_epochs):
             epoch = self._epoch
             if epoch is None or epoch.number != number:
-                epoch = self._epoch = self._shuffled(number, 1)
+                epoch = self._epoch = self._shuffled(number, np.empty(0, dtype=np.int32))
             for index in picks.tolist():
                 start, inside = self._moved(epoch, index, rows)
                 following, _ = self._moved(epoch, (index + 1) % rows, rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pydoc_data.topics
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from coldframe.errors import SettingsError, ShardError
 from coldframe.mixture.packing import Packing
 from coldframe.mixture.stages import Stage
 from coldframe.mixture.stream import Batch, Prefetcher, Stream
+from coldframe.tokens.shard_writer import ShardWriter
+from coldframe.tokens.shards import TokenSource
+from coldframe.tokens.tokenizer import Tokenizer
 from tests.mixture.sources import MemorySource, lognormal, made_up, python_topics
 
 CONTEXT, BLOCK_ROWS = 64, 16
@@ -222,3 +227,28 @@ def test_closing_ends_the_thread():
         next(batches)
     with pytest.raises(SettingsError, match="batch of 0 rows"):
         Prefetcher(stream(), 0, 0)
+
+
+def test_shards_on_disk_make_the_rows_that_their_tokens_make(tmp_path: Path):
+    texts = [text for _, text in sorted(pydoc_data.topics.topics.items())][:25]
+    tokenizer = Tokenizer.train(texts, 600)
+    record = {"name": "topics", "kind": "prose", "licence": "PSF-2.0", "origin": "", "fields": [], "language": "en"}
+    with ShardWriter(tmp_path, record, tokenizer, shard_tokens=20_000) as writer:
+        for text in texts:
+            ids = np.array([tokenizer.bos, *tokenizer.encode(text)])
+            writer.add(ids, (ids % 3 > 0).astype(np.uint8))
+        source = TokenSource.open(writer.finish())
+    assert len(source.manifest["train"]["shards"]) > 2
+    only = Stage(start_block=0, shares={"topics": 1}, sources={"topics": source.manifest_hash}, by="plan", why="")
+    reading = Stream([source], [only], seed=0, context=CONTEXT, block_rows=BLOCK_ROWS)
+    tokens, kept = source.read(0, source.num_tokens), source.read_mask(0, source.num_tokens)
+    with Prefetcher(reading, 0, 32) as batches:
+        batch = joined([next(batches) for _ in range(40)])
+    assert len(batch.rows) > reading.packing("topics").rows_per_epoch
+    for i, row in enumerate(batch.rows.tolist()):
+        for span in reading.explain(row).spans:
+            first = span.column + span.inserted_bos
+            last = first + span.stop - span.start
+            assert np.array_equal(batch.tokens[i, first:last], tokens[span.start : span.stop])
+            # Column c of the mask is about token c + 1; a span's first token may be a BOS that does not count.
+            assert np.array_equal(batch.mask[i, first : max(first, last - 1)], kept[span.start + 1 : span.stop])
