@@ -66,14 +66,17 @@ def _loss_and_gradient(rows_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask
     """Each row's masked loss (float32) and its gradient with respect to the logits (the rows' dtype)."""
     logits = rows_NC @ head_VC.t()
     targets_N1, mask_N1 = targets_N.unsqueeze(1), mask_N.unsqueeze(1)
-    target_logits = logits.gather(1, targets_N1).float()
-    largest = logits.max(dim=1, keepdim=True)
     softmax = torch.softmax(logits, dim=1, dtype=torch.float32)
-    # The largest probability is at least 1/V, so its logarithm is exact where that of the target's might be log 0.
-    log_sum = largest.values.float() - softmax.gather(1, largest.indices).log()
-    losses = (log_sum - target_logits) * mask_N1
-    softmax.scatter_add_(1, targets_N1, torch.full_like(target_logits, -1.0))
-    return losses.squeeze(1), softmax.mul_(mask_N1).to(rows_NC.dtype)
+    losses = -softmax.gather(1, targets_N1).log()
+    if softmax.is_cuda or not bool(torch.isfinite(losses).all()):
+        # Where the target's probability is too small for its logarithm, that of the largest, at least 1/V, still works.
+        largest = logits.max(dim=1, keepdim=True)
+        log_sum = largest.values.float() - softmax.gather(1, largest.indices).log()
+        losses = log_sum - logits.gather(1, targets_N1).float()
+    softmax.scatter_add_(1, targets_N1, softmax.new_full(targets_N1.shape, -1.0))
+    if softmax.is_cuda or not bool(mask_N.all()):
+        losses, softmax = losses * mask_N1, softmax.mul_(mask_N1)
+    return losses.squeeze(1), softmax.to(rows_NC.dtype)
 
 
 def _chunk_rows(hidden_NC: Tensor) -> int:

@@ -28,8 +28,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coldframe.model.attention import Backend, attend, causal_mask
+from coldframe.model.attention import Backend, attend
 from coldframe.model.cache import KVCache
+from coldframe.model.fused import norm, norm_and_rotate, squared_relu_mlp
 from coldframe.model.loss import cross_entropy_sum
 from coldframe.model.sizes import GATE_CHANNELS, Sizes
 
@@ -89,6 +90,7 @@ class Transformer(nn.Module):
         start = cache.length if cache is not None else 0
         if cache is not None:
             cache.reserve(tokens_BT.shape[1])
+        assert cache is not None or tokens_BT.shape[1] <= self.sizes.context, f"{tokens_BT.shape[1]} tokens at once"
         cos, sin = self._rotary_tables(start, tokens_BT)
         first = norm(F.embedding(tokens_BT, self.embedding).to(self.compute_dtype))
         first = tap("embedding", first) if tap else first
@@ -120,10 +122,12 @@ class Transformer(nn.Module):
         return total, losses.view(targets_BT.shape)
 
     def _rotary_tables(self, start: int, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
-        if self._rotary is None or self._rotary[0].device != tokens_BT.device:
-            self._rotary = rotary_tables(self.sizes.context, self.sizes.head_dim, tokens_BT.device, self.compute_dtype)
+        """The cosines and sines of these positions, from tables that grow for a cache with padding before its rows."""
         stop = start + tokens_BT.shape[1]
-        assert stop <= self.sizes.context, f"{stop} tokens in a context of {self.sizes.context}"
+        if self._rotary is None or self._rotary[0].device != tokens_BT.device or len(self._rotary[0]) < stop:
+            length = max(self.sizes.context, stop)
+            with torch.inference_mode(False):  # made while sampling, used in training afterwards
+                self._rotary = rotary_tables(length, self.sizes.head_dim, tokens_BT.device, self.compute_dtype)
         return self._rotary[0][start:stop], self._rotary[1][start:stop]
 
 
@@ -147,7 +151,7 @@ class Layer(nn.Module):
         added = self.attention(norm(stream_BTC), tokens_BT, value_table, cos, sin, backend, cache)
         added = tap(f"layers.{self.number}.attention", added) if tap else added
         stream_BTC = stream_BTC + added
-        added = linear(F.relu(linear(norm(stream_BTC), self.up)).square(), self.down)
+        added = squared_relu_mlp(norm(stream_BTC), self.up, self.down)
         added = tap(f"layers.{self.number}.mlp", added) if tap else added
         return stream_BTC + added
 
@@ -157,24 +161,20 @@ class Layer(nn.Module):
         s = self.sizes
         batch, length, _ = x_BTC.shape
         heads = linear(x_BTC, self.qkv).view(batch, length, s.num_heads + 2 * s.num_kv_heads, s.head_dim)
-        v_BTKD = heads[:, :, s.num_heads + s.num_kv_heads :]
+        qk_BTHD, v_BTKD = heads.split([s.num_heads + s.num_kv_heads, s.num_kv_heads], dim=2)
         if value_table is not None and self.value_gate is not None:
             gate_BTK1 = 2 * torch.sigmoid(linear(x_BTC[..., :GATE_CHANNELS], self.value_gate)).unsqueeze(-1)
             looked_up = F.embedding(tokens_BT, value_table).to(x_BTC.dtype).view(v_BTKD.shape)
             v_BTKD = v_BTKD + gate_BTK1 * looked_up
-        qk = rotate(norm(heads[:, :, : s.num_heads + s.num_kv_heads]), cos, sin)
-        q, k = (part.transpose(1, 2) for part in qk.split([s.num_heads, s.num_kv_heads], dim=2))
+        q, k = norm_and_rotate(qk_BTHD, cos, sin).split([s.num_heads, s.num_kv_heads], dim=1)
         v = v_BTKD.transpose(1, 2)
         if cache is None:
             out_BHTD = attend(q, k, v, window=s.window(self.number), backend=backend)
         else:
-            out_BHTD = attend_cached(q, *cache.extend(self.number, k, v), window=s.window(self.number), starts=cache.starts)
+            out_BHTD = attend_cached(
+                q, k, v, layer=self.number, window=s.window(self.number), backend=backend, cache=cache
+            )
         return linear(out_BHTD.transpose(1, 2).reshape(batch, length, -1), self.output)
-
-
-def norm(x: Tensor) -> Tensor:
-    """RMS norm over the last dimension, without gain (Zhang and Sennrich, 2019)."""
-    return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
@@ -195,25 +195,15 @@ def rotary_tables(length: int, head_dim: int, device: torch.device, dtype: torch
     )
 
 
-def rotate(x_BTHD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair (channel i, channel i + D/2) by its position's angle."""
-    left, right = x_BTHD.chunk(2, dim=-1)
-    return torch.cat([left * cos + right * sin, right * cos - left * sin], dim=-1)
-
-
-def attend_cached(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, *, window: int, starts: Tensor | None) -> Tensor:
-    """Attention of new queries over everything that a cache holds; the last query stands at the last key."""
-    num_queries, num_keys = q_BHTD.shape[2], k_BKTD.shape[2]
-    mask = None
-    if starts is not None or num_queries > 1 or num_keys > window:
-        mask = causal_mask(num_queries, num_keys, window, q_BHTD.device)
-        if starts is not None:
-            key = torch.arange(num_keys, device=q_BHTD.device)
-            query = torch.arange(num_keys - num_queries, num_keys, device=q_BHTD.device).unsqueeze(1)
-            padding = key < starts.view(-1, 1, 1, 1)
-            mask = (mask & ~padding) | (key == query)  # padding sees itself, so that no row of scores is empty
+def attend_cached(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, *, layer: int, window: int, backend: Backend,
+                  cache: KVCache) -> Tensor:
+    """Attention of new queries over everything that a cache holds, to which their keys and values are added first."""
+    first = cache.length == 0 and cache.starts is None
+    keys, values = cache.extend(layer, k_BKTD, v_BKTD)
+    if first:  # nothing came before: the same as a whole row
+        return attend(q_BHTD, k_BKTD, v_BKTD, window=window, backend=backend)
     return F.scaled_dot_product_attention(
-        q_BHTD, k_BKTD, v_BKTD, attn_mask=mask, enable_gqa=q_BHTD.shape[1] != k_BKTD.shape[1]
+        q_BHTD, keys, values, attn_mask=cache.mask(q_BHTD.shape[2], window), enable_gqa=q_BHTD.shape[1] != keys.shape[1]
     )
 
 
