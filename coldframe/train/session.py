@@ -17,6 +17,7 @@ import torch
 from coldframe.errors import ColdframeError, DiskFullError
 from coldframe.hardware import Hardware, detect
 from coldframe.model.parallel import Ranks, from_leader, join_ranks, leave_ranks
+from coldframe.plan import Plan
 from coldframe.run import checkpoints
 from coldframe.run.environment import code_version, environment
 from coldframe.run.lock import TrainerLock
@@ -78,14 +79,7 @@ class Session:
         self.run_file = opened.run_file
         self.folder = opened.folder
         self._reason = "start" if opened.is_new else "resume"
-        plan = self.run_file.plan
-        torch.set_num_threads(plan.threads)
-        if plan.device == "cpu":
-            # Lets oneDNN do the products, which is faster; with AMX units they are then done in bfloat16.
-            torch.set_float32_matmul_precision("medium")
-        else:
-            torch.set_float32_matmul_precision("high")
-            torch.use_deterministic_algorithms(plan.deterministic)
+        prepare_torch(self.run_file.plan)
 
     def run(self, stop_at: int | None) -> Outcome:
         """Train until the end or a stop, sleeping through pauses."""
@@ -262,6 +256,17 @@ def prepare_allocator() -> None:
         libc.mallopt(m_mmap_max, 0)
         libc.mallopt(m_trim_threshold, 1 << 30)
         libc.mallopt(m_top_pad, 64 << 20)
+
+
+def prepare_torch(plan: Plan) -> None:
+    """Set what torch keeps for the whole process: threads, how float32 is multiplied, determinism."""
+    torch.set_num_threads(plan.threads)
+    if plan.device == "cpu":
+        # Lets oneDNN do the products, a tenth faster; on processors with AMX units they are then done in bfloat16.
+        torch.set_float32_matmul_precision("medium")
+    else:
+        torch.set_float32_matmul_precision("high")
+        torch.use_deterministic_algorithms(plan.deterministic)
 
 
 @contextlib.contextmanager
