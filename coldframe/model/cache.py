@@ -22,8 +22,15 @@ class KVCache:
     may become longer than the context.
     """
 
-    def __init__(self, sizes: Sizes, *, batch: int = 1, dtype: torch.dtype = torch.float32,
-                 device: torch.device | str = "cpu", starts: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        batch: int = 1,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        starts: Tensor | None = None,
+    ) -> None:
         self.length = 0
         """Columns filled."""
         self.starts = starts
@@ -60,7 +67,7 @@ class KVCache:
         return keys.narrow(2, 0, end), values.narrow(2, 0, end)
 
     def mask(self, num_queries: int, window: int) -> Tensor | None:
-        """Where this step's queries may look (B or 1, 1, T, columns); None when everywhere; made once for all layers."""
+        """Where this step's queries may look (B or 1, 1, T, columns), None for everywhere; made once a step."""
         end = self.length + num_queries
         if self.starts is None and num_queries == 1 and end <= window:
             return None
