@@ -24,7 +24,6 @@ STATIC = Path(__file__).parent / "static"
 Table = Literal["source_losses", "evals", "samples", "events", "stages", "outcomes", "checkpoints", "published", "heartbeats", "segments"]
 _JSON = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}}
 _BYTES = {200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
-_CLIP_SETTINGS = ("clip_norm", "grad_clip", "max_grad_norm")
 
 router = APIRouter()
 
@@ -51,10 +50,10 @@ def run_json(request: Request, name: str) -> RunPage:
     library: Library = request.app.state.library
     view = library.view(name)
     cursor = newest_cursor(view)
-    clip = next((value for value in (find_setting(view.plan(), key) for key in _CLIP_SETTINGS) if isinstance(value, (int, float))), None)
+    clip = find_setting(view.plan(), "clip_norm")
     return RunPage(
         summary=summarise(view, library.starts.state(view.folder)), quantities=QUANTITIES, cursor=str(cursor), counts=cursor.ids,
-        segments=view.rows("segments"), clip_norm=clip,
+        segments=view.rows("segments"), clip_norm=clip if isinstance(clip, (int, float)) else None,
     )
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 from coldframe.errors import CheckpointError
 from coldframe.explore.conversations import Mode
-from coldframe.explore.summary import find_setting
 from coldframe.run.view import RunView
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class Speakers:
             key = (str(view.folder.path), weights)
             if key not in self._kept:
                 self._make_room(key[0])
-                self._kept[key] = _load(view, weights)
+                self._kept[key] = _load(view, weights, which)
             self._kept.move_to_end(key)
             return self._kept[key]
 
@@ -123,15 +122,19 @@ def checkpoint_weights(view: RunView, which: Literal["newest", "best"] | int) ->
 
 def mode(view: RunView) -> Mode:
     """Whether a run's model was taught to answer, or goes on with a text."""
-    return "chat" if find_setting(view.plan(), "kind") in CHAT_KINDS else "continue"
+    plan = view.plan()
+    kinds = (plan.get("kind"), plan.get("run", {}).get("kind"), plan.get("plan", {}).get("kind"))
+    return "chat" if CHAT_KINDS.intersection(filter(None, kinds)) else "continue"
 
 
-def _load(view: RunView, weights: Weights) -> Speaker:
+def _load(view: RunView, weights: Weights, which: Which) -> Speaker:
+    """Load weights; where the newest were asked for and turn out damaged, those before them speak, under their own step."""
     import torch
 
     from coldframe.generate.engine import Engine
     from coldframe.generate.load import load_model
 
     torch.set_num_threads(1)  # the other cores belong to whatever trains
-    loaded = load_model(view.folder, "live" if weights.kind == "live" else weights.step, torch.device("cpu"))
-    return Speaker(weights=weights, loaded=loaded, engine=Engine(loaded.model, loaded.tokenizer))
+    loaded = load_model(view.folder, "newest" if which == "live" else weights.step, "cpu")
+    found = Weights(kind=loaded.kind, step=loaded.step, id=weights.id)
+    return Speaker(weights=found, loaded=loaded, engine=Engine(loaded.model, loaded.tokenizer))

@@ -16,8 +16,8 @@ from coldframe.run.view import RunStatus, RunView
 
 #: The trend and the speed are taken over at most this many of the newest steps.
 RECENT_STEPS = 1000
-#: Metrics of `evals` that are bits per byte, and the source that stands for all of them together.
-BPB_METRICS = ("bpb", "bits_per_byte")
+#: The metric of `evals` that is bits per byte, and the source that stands for all of them together.
+BPB_METRIC = "bits_per_byte"
 BPB_OVERALL = "all"
 
 State = Literal["well", "watch", "critical", "idle"]
@@ -137,8 +137,8 @@ def offers(status: RunStatus, start: Start | None) -> tuple[str, ...]:
 def val_bpb(view: RunView) -> Figure | None:
     """The newest bits per byte over all held-out sources together, or None while it was not measured."""
     rows = view.query(
-        "SELECT value, low, high, n, step, time, source FROM evals WHERE metric IN (?, ?) AND source = ? AND value IS NOT NULL"
-        " ORDER BY id DESC LIMIT 1", (*BPB_METRICS, BPB_OVERALL)
+        "SELECT value, low, high, n, step, time, source FROM evals WHERE metric = ? AND source = ? AND value IS NOT NULL"
+        " ORDER BY id DESC LIMIT 1", (BPB_METRIC, BPB_OVERALL)
     )
     return Figure(**dict(rows[0])) if rows else None
 

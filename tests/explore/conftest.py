@@ -19,9 +19,9 @@ from tests.browser import launch
 class Served:
     """A running explorer and a client of it."""
 
-    def __init__(self, runs: Path, host: str = "127.0.0.1") -> None:
+    def __init__(self, runs: Path, host: str = "127.0.0.1", port: int = 0) -> None:
         self.runs = runs
-        self.explorer = Explorer(ExploreSettings(host=host, port=0, runs=str(runs)))
+        self.explorer = Explorer(ExploreSettings(host=host, port=port, runs=str(runs)))
         ready = threading.Event()
         self._thread = threading.Thread(target=self.explorer.run_until_told, args=(lambda _: ready.set(),), daemon=True)
         self._thread.start()
@@ -49,8 +49,8 @@ def serve() -> Iterator[Callable[..., Served]]:
     """Serves a folder of runs; several may be served at once."""
     served: list[Served] = []
 
-    def start(runs: Path, host: str = "127.0.0.1") -> Served:
-        served.append(Served(runs, host))
+    def start(runs: Path, host: str = "127.0.0.1", port: int = 0) -> Served:
+        served.append(Served(runs, host, port))
         return served[-1]
 
     yield start

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import tomli_w
+import torch
+
+from coldframe.model.sizes import Sizes
+from coldframe.model.transformer import Transformer
+from coldframe.run.checkpoints import write_checkpoint
 from coldframe.run.lock import TrainerLock
 from coldframe.run.paths import RunFolder
 from coldframe.run.record import Recorder, StepRow, Telemetry
 from coldframe.run.requests import read, waiting
+from coldframe.tokens.tokenizer import SPECIALS, Tokenizer
 
 PLAN = """
 [plan]
@@ -49,7 +57,7 @@ def make_run(runs: Path, name: str, *, steps: int = 0, planned: int = 200, statu
     recorder.step = steps
     if steps:
         for source, value in (("books", 2.1), ("docs", 2.4), ("all", 2.25)):
-            recorder.evaluation(suite="bpb", source=source, metric="bpb", value=value, low=value - 0.1, high=value + 0.1, n=12, detail={})
+            recorder.evaluation(suite="bpb", source=source, metric="bits_per_byte", value=value, low=value - 0.1, high=value + 0.1, n=12, detail={})
         recorder.sample(prompt="The garden", text=" grows under glass.", temperature=0.8, seed=1, num_tokens=5, loss=2.0, perplexity=7.4)
         recorder.event("start", "training began")
     recorder.heartbeat(status, "", Telemetry(memory_bytes=10**9))
@@ -105,3 +113,28 @@ class Trainer:
             recorder.heartbeat(self.status, "", Telemetry())
             if wanted.verb == "stop":
                 self._end.set()
+
+
+def make_model(folder: RunFolder, *, step: int = 40, kind: str = "pretrain", seed: int = 0, context: int = 64) -> Recorder:
+    """Give a run a tokenizer and a checkpoint of a tiny untrained model; the recorder stays open."""
+    tokenizer = Tokenizer.train(["The garden grows under glass, and the glass is warm. " * 20], 280)
+    tokenizer.save(folder.tokenizer)
+    sizes = Sizes(num_layers=2, width=64, num_heads=2, num_kv_heads=2, head_dim=32, vocab_size=tokenizer.vocab_size, context=context)
+    table = {"num_steps": 200, **dataclasses.asdict(sizes)}
+    folder.plan_file.write_text(tomli_w.dumps({"run": {"kind": kind}, "plan": table, "train": {"checkpoint_every": 50}}), encoding="utf-8")
+    recorder = Recorder(folder)
+    recorder.step = step
+    written = write_checkpoint(folder, step, model=weights(sizes, seed), optimizer={}, state={}, reason="schedule")
+    recorder.checkpoint(folder=written.path.name, num_bytes=1, seconds=0.1, stall_seconds=0.0, weights_sha256=written.weights_sha256,
+                        reason="schedule", val_bpb=None)
+    return recorder
+
+
+def weights(sizes: Sizes, seed: int) -> dict[str, torch.Tensor]:
+    """A model's first weights, with a head large enough that it does not say everything alike, and no wish to end."""
+    model = Transformer(sizes)
+    model.initialise(seed)
+    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    head = tensors["head"] * 300
+    head[-len(SPECIALS) :] = 0  # among the most probable tokens there is none that ends a turn
+    return tensors | {"head": head}

@@ -70,7 +70,7 @@ export class Board {
 
   addScores(rows) {
     for (const row of rows) {
-      if (!["bpb", "bits_per_byte"].includes(row.metric)) continue;
+      if (row.metric !== "bits_per_byte") continue;
       if (!this.scores.has(row.source)) this.scores.set(row.source, new Map());
       this.scores.get(row.source).set(row.step, row);
     }
@@ -93,7 +93,7 @@ export class Board {
     if (!everything && limited[1] - limited[0] < 2) return;
     this.curves.range = everything ? null : limited;
     this.reset.hidden = everything;
-    if (everything) this.curves.shown = whole;
+    if (everything) [this.curves.shown, this.curves.drawn] = [whole, null];
     this.draw();
     await this.load();
     say(everything ? "all steps" : `steps ${Math.round(limited[0])} to ${Math.round(limited[1])}`);
@@ -127,6 +127,7 @@ export class Board {
     }
     const ends = all?.axes[this.axis];
     this.charts.val_bpb.show(this.sourceData(), this.axis, limits ?? (ends?.length ? [ends[0], ends.at(-1)] : null));
+    if (this.curves.drawn !== range) return; // the zoom's own buckets are on their way; what stands here is still the old
     const each = Math.max(1, Math.round(shown.num_steps / Math.max(1, xs.length)));
     const smoothed = 1 + 2 * Math.round(SMOOTHED_PART * shown.num_steps);
     put(byId("resolution"), xs.length ? `${whole(shown.num_steps)} steps${range ? " in view" : ""}; ${each > 1 ? `a point is ${whole(each)} steps, the band their extremes` : "every step is a point"}; strong line: running median over ${whole(smoothed)} steps` : "");

@@ -12,6 +12,7 @@ export class Curves {
     this.segment = 0;
     this.whole = null; // everything, thinned: what positions on the axes are looked up in
     this.shown = null; // what is drawn
+    this.drawn = null; // the range that it was asked for
     this.asked = 0;
   }
 
@@ -20,7 +21,7 @@ export class Curves {
     const turn = ++this.asked, range = this.range;
     const found = await this.fetch(range);
     if (turn !== this.asked) return false;
-    this.shown = found;
+    [this.shown, this.drawn] = [found, range];
     if (!range) this.whole = found;
     return true;
   }

@@ -169,11 +169,16 @@ function notice(words) {
   put(byId("notice"), words);
 }
 
+function nextAxis() {
+  const buttons = [...byId("axes").querySelectorAll("[aria-pressed]")];
+  buttons[(buttons.findIndex((button) => button.ariaPressed === "true") + 1) % buttons.length]?.click();
+}
+
 let chat = null;
 const to = (id) => () => { byId(id).scrollIntoView(); byId(id).querySelector("[tabindex='0'], button, input, textarea")?.focus({ preventScroll: true }); };
 shortcuts([
   ["/", "talk", () => byId("say")?.focus()], ["c", "charts", to("charts")], ["s", "samples", to("samples")], ["e", "events", to("events")], ["k", "checkpoints", to("checkpoints")], ["l", "plan", to("plan")],
-  ["x", "next axis: steps, tokens, hours", () => byId("axes").querySelector("[aria-pressed='true'] + button, button:not([hidden])[aria-pressed]")?.click()],
+  ["x", "next axis: steps, tokens, hours", nextAxis],
   ["p", "pause or resume", () => { steering.press("pause"); steering.press("resume"); }], ["w", "write a checkpoint", () => steering.press("checkpoint")], ["q", "stop, after asking", () => steering.press("stop")],
   ["r", "all runs", () => location.assign("/")],
 ]);

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { clock } from "./format.js";
 
-let box = null;
+let box = null, told = null; // the box, and the node that it tells about
 const facts = new WeakMap();
 
 /** Make a node tell about its number; `about` gives {title, measured, time, command, extra: [[name, value]]}. */
@@ -34,6 +34,7 @@ function show(event) {
   if (about.command) list.append(el("dt", {}, "again with"), el("dd", { className: "code" }, about.command));
   box.replaceChildren(list);
   box.hidden = false;
+  told = node;
   node.setAttribute("aria-describedby", "tip");
   place(node.getBoundingClientRect());
 }
@@ -54,4 +55,5 @@ function hide(event) {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && box) box.hidden = true;
 });
-addEventListener("scroll", () => { if (box) box.hidden = true; }, { passive: true });
+// Focus may scroll what it moves to into view; the box goes along.
+addEventListener("scroll", () => { if (box && !box.hidden) place(told.getBoundingClientRect()); }, { passive: true, capture: true });
