@@ -136,7 +136,8 @@ def write_checkpoint(
     except BaseException:
         _discard(temporary)
         raise
-    _put_in_place(temporary, final, disk)
+    with room_for(final):
+        _put_in_place(temporary, final, disk)
     return Checkpoint(step=step, path=final, manifest=manifest)
 
 
@@ -183,12 +184,18 @@ def verify(checkpoint: Checkpoint) -> None:
 
 
 def newest_sound(folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint from which training can go on, its hashes checked; says which damaged ones were passed over."""
-    damaged = 0
+    """The newest checkpoint from which training can go on, its hashes checked; says which damaged ones were passed over.
+
+    Raises:
+        CheckpointError: when there are checkpoints and none of them will do: to begin again would overwrite them.
+    """
+    damaged = num_weights_only = 0
     for path in _incomplete(folder):
+        damaged += 1
         warn(f"{path.name} is not a whole checkpoint and is passed over")
     for checkpoint in list_checkpoints(folder):
         if not checkpoint.has_optimizer:
+            num_weights_only += 1
             continue
         try:
             verify(checkpoint)
@@ -197,9 +204,10 @@ def newest_sound(folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint |
             warn(f"{error.message}; falling back to the one before it")
             continue
         return checkpoint
-    if damaged:
+    if damaged or num_weights_only:
         raise CheckpointError(
-            f"every checkpoint of run {folder.name!r} is damaged", advice="train under another name, or restore a copy"
+            f"run {folder.name!r} has no checkpoint to go on from: {damaged} damaged, {num_weights_only} with weights only",
+            advice="restore a copy, or train under another name",
         )
     return None
 
@@ -229,15 +237,20 @@ def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def drop_optimizer(checkpoint: Checkpoint, disk: Disk | None = None) -> None:
-    """Keep only the weights: the manifest forgets the optimizer first, then the file goes."""
+    """Keep only the weights: the manifest forgets the optimizer first, then the file goes.
+
+    Raises:
+        DiskFullError: when there is no room for the small new manifest; the checkpoint stays as it was.
+    """
     disk = disk or Disk()
     files = {name: value for name, value in checkpoint.manifest["files"].items() if name != OPTIMIZER}
     text = json.dumps({**checkpoint.manifest, "files": files}, indent=1)
     new = checkpoint.path / f".{MANIFEST}.new"
-    disk.write(new, lambda path: _write_text(path, text))
-    disk.flush(new)
-    disk.rename(new, checkpoint.path / MANIFEST)
-    disk.flush(checkpoint.path)
+    with room_for(new):
+        disk.write(new, lambda path: _write_text(path, text))
+        disk.flush(new)
+        disk.rename(new, checkpoint.path / MANIFEST)
+        disk.flush(checkpoint.path)
     disk.remove(checkpoint.path / OPTIMIZER)
 
 
@@ -250,9 +263,17 @@ def delete(checkpoint: Checkpoint, disk: Disk | None = None) -> None:
 
 
 def clear_leftovers(folder: RunFolder) -> None:
-    """Delete what interrupted writes left behind; only for the process that holds the trainer's lock."""
-    if folder.checkpoints.is_dir():
-        for path in folder.checkpoints.glob(".step-*.tmp-*"):
+    """Delete what interrupted writes, replacements and deletions left behind; only for who holds the trainer's lock.
+
+    A folder without a manifest is a deletion that was cut short; a replaced one is not needed beside its successor.
+    """
+    if not folder.checkpoints.is_dir():
+        return
+    whole = {checkpoint.path for checkpoint in list_checkpoints(folder)}
+    for path in sorted(folder.checkpoints.iterdir()):
+        half_deleted = _FOLDER.fullmatch(path.name) is not None and not (path / MANIFEST).exists()
+        superseded = path.name.endswith(".replaced") and path not in whole
+        if path.match(".step-*.tmp-*") or half_deleted or superseded:
             shutil.rmtree(path)
 
 
