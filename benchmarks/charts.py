@@ -71,7 +71,7 @@ TEXTS = (
     " the the and of the of and the the in the the, and of the and the",
     " of the LORD, and the house of the children, which he said unto the king of the city.",
     " God made the garden, and planted it eastward; and the rain came upon the glass of the frame.",
-    " God made two great lights for the seedlings: the sun above the frame, and the lamp that the gardener kept beside it in the frost.",
+    " God made two lights for the seedlings: the sun above, and the lamp that the gardener kept in the frost.",
 )
 
 
@@ -80,9 +80,17 @@ def write_run(folder: RunFolder, steps: int, *, seed: int = 1) -> None:
     folder.create()
     folder.plan_file.write_text(PLAN.format(steps=steps, tokens=steps * TOKENS_A_STEP), encoding="utf-8")
     recorder = Recorder(folder)
-    recorder.begin_segment(start_step=0, reason="start", checkpoint=None, code_version="made up", environment={}, changed={})
-    recorder.stage(start_block=0, shares={name: 0.25 for name in SOURCES}, sources={name: "0" * 12 for name in SOURCES},
-                   skip_blocks=[], by="plan", why="the shares that the recipe gives")
+    recorder.begin_segment(
+        start_step=0, reason="start", checkpoint=None, code_version="made up", environment={}, changed={}
+    )
+    recorder.stage(
+        start_block=0,
+        shares=dict.fromkeys(SOURCES, 0.25),
+        sources=dict.fromkeys(SOURCES, "0" * 12),
+        skip_blocks=[],
+        by="plan",
+        why="the shares that the recipe gives",
+    )
     rng = random.Random(seed)
     recorder.steps(_rows(steps, rng))
     _happenings(recorder, steps, rng)
@@ -104,9 +112,17 @@ def _rows(steps: int, rng: random.Random) -> Iterator[StepRow]:
         norm = 0.55 * math.exp(rng.gauss(0, 0.22)) + 3 * spike + 4 * math.exp(-step / 60)
         speed = 2340 + rng.gauss(0, 35) - (420 if rng.random() < 0.01 else 0)
         yield StepRow(
-            step=step, train_loss=_loss(step) + spike + rng.gauss(0, 0.09), learning_rate=rate, grad_norm=norm,
-            clip_scale=min(1.0, 1.0 / norm), num_tokens=step * TOKENS_A_STEP, next_row=step * 16, seconds=TOKENS_A_STEP / speed,
-            tokens_per_second=speed, grad_norms={group: norm / 3 for group in GROUPS}, update_norms={group: rate for group in GROUPS},
+            step=step,
+            train_loss=_loss(step) + spike + rng.gauss(0, 0.09),
+            learning_rate=rate,
+            grad_norm=norm,
+            clip_scale=min(1.0, 1.0 / norm),
+            num_tokens=step * TOKENS_A_STEP,
+            next_row=step * 16,
+            seconds=TOKENS_A_STEP / speed,
+            tokens_per_second=speed,
+            grad_norms=dict.fromkeys(GROUPS, norm / 3),
+            update_norms=dict.fromkeys(GROUPS, rate),
         )
 
 
@@ -116,23 +132,59 @@ def _happenings(recorder: Recorder, steps: int, rng: random.Random) -> None:
         scores = {name: floor + 0.42 * (_loss(step) - 2.6) + rng.gauss(0, 0.008) for name, floor in SOURCES.items()}
         scores["all"] = sum(scores.values()) / len(scores)
         for name, value in scores.items():
-            recorder.evaluation(suite="bpb", source=name, metric="bits_per_byte", value=value, low=value - 0.03, high=value + 0.03, n=64,
-                                detail={"context": 512, "stride": 256, "bytes": 181_203})
+            recorder.evaluation(
+                suite="bpb",
+                source=name,
+                metric="bits_per_byte",
+                value=value,
+                low=value - 0.03,
+                high=value + 0.03,
+                n=64,
+                detail={"context": 512, "stride": 256, "bytes": 181_203},
+            )
     for index in range(12):
         recorder.step = index * steps // 12
         for prompt in PROMPTS:
             text = TEXTS[min(len(TEXTS) - 1, index * len(TEXTS) // 10)]
             loss = max(0.9, _loss(recorder.step) - 1.2 + rng.gauss(0, 0.1))
-            recorder.sample(prompt=prompt, text=text, temperature=0.8, seed=index, num_tokens=len(text) // 4, loss=loss, perplexity=math.exp(loss))
+            recorder.sample(
+                prompt=prompt,
+                text=text,
+                temperature=0.8,
+                seed=index,
+                num_tokens=len(text) // 4,
+                loss=loss,
+                perplexity=math.exp(loss),
+            )
     recorder.step = steps // 3
-    recorder.event("spike", "loss rose by 1.9 within one step and came back within 120", level="warning", detail={"source": "language-topics"})
-    recorder.outcome(request="made-up-1", requested=time.time() - 2, verb="checkpoint", arguments={}, by="user", why="before the weekend",
-                     outcome="applied", detail=f"step-{recorder.step:08d}")
+    recorder.event(
+        "spike",
+        "loss rose by 1.9 within one step and came back within 120",
+        level="warning",
+        detail={"source": "language-topics"},
+    )
+    recorder.outcome(
+        request="made-up-1",
+        requested=time.time() - 2,
+        verb="checkpoint",
+        arguments={},
+        by="user",
+        why="before the weekend",
+        outcome="applied",
+        detail=f"step-{recorder.step:08d}",
+    )
     for index in range(1, 13):
         recorder.step = index * steps // 12
         folder = f"step-{recorder.step:08d}"
-        recorder.checkpoint(folder=folder, num_bytes=138_450_000, seconds=0.9, stall_seconds=0.12, weights_sha256=f"{index:064x}",
-                            reason="schedule", val_bpb=1.83 + 0.42 * (_loss(recorder.step) - 2.6))
+        recorder.checkpoint(
+            folder=folder,
+            num_bytes=138_450_000,
+            seconds=0.9,
+            stall_seconds=0.12,
+            weights_sha256=f"{index:064x}",
+            reason="schedule",
+            val_bpb=1.83 + 0.42 * (_loss(recorder.step) - 2.6),
+        )
         if index < 10:
             recorder.checkpoint_contains(folder, "weights" if index % 3 == 0 else "nothing")
 
@@ -176,7 +228,10 @@ def measure(ready: Ready, chromium: str, repeat: int) -> dict[str, object]:
             page.context.close()
         browser.close()
     return {
-        "first_usable_seconds": round(usable[0], 4), "usable_seconds": _figures(usable), "zoom_seconds": _figures(zoomed), "worst_cursor_frame_ms": _figures(frames),
+        "first_usable_seconds": round(usable[0], 4),
+        "usable_seconds": _figures(usable),
+        "zoom_seconds": _figures(zoomed),
+        "worst_cursor_frame_ms": _figures(frames),
     }
 
 
@@ -185,7 +240,8 @@ _FRAMES = """async () => {
   const over = document.querySelector('#chart-loss .u-over'); const box = over.getBoundingClientRect();
   let worst = 0, last = performance.now(); const end = last + 1000; let x = 0;
   while (performance.now() < end) {
-    over.dispatchEvent(new MouseEvent('mousemove', {clientX: box.left + (x += 7) % box.width, clientY: box.top + 50, bubbles: true}));
+    const at = {clientX: box.left + (x += 7) % box.width, clientY: box.top + 50, bubbles: true};
+    over.dispatchEvent(new MouseEvent('mousemove', at));
     await new Promise(requestAnimationFrame);
     const now = performance.now(); worst = Math.max(worst, now - last); last = now;
   }

@@ -21,7 +21,10 @@ def create_app(runs: Path | str, *, token: str | None = None, cookie: str = "col
     FastAPI's own documentation pages load their scripts from elsewhere, so they are switched off; /openapi.json stays.
     """
     app = FastAPI(
-        title="coldframe explorer", version=_version(), docs_url=None, redoc_url=None,
+        title="coldframe explorer",
+        version=_version(),
+        docs_url=None,
+        redoc_url=None,
         description="Runs, their metrics, samples and requests, and a chat with their newest weights.",
         responses={status: {"model": ErrorAnswer} for status in (400, 404, 422)},
     )

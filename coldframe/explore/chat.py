@@ -24,7 +24,10 @@ from coldframe.explore.wording import count
 from coldframe.run.leases import take_lease
 from coldframe.run.view import RunView
 
-_STREAM = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, 409: {"model": ErrorAnswer}}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    409: {"model": ErrorAnswer},
+}
 
 router = APIRouter()
 
@@ -38,7 +41,7 @@ def speaker_json(request: Request, name: str) -> SpeakerAnswer:
 
 @router.post("/runs/{name}/chat/lease")
 async def lease(request: Request, name: str) -> SpeakerAnswer:
-    """Say that somebody is talking: the trainer publishes fresh weights for the next minute, and they are loaded ahead."""
+    """Say that somebody talks: the trainer publishes fresh weights for the next minute, and they are loaded ahead."""
     library: Library = request.app.state.library
     view = await run_in_threadpool(library.view, name)
     await run_in_threadpool(_take_lease, view)
@@ -55,7 +58,9 @@ async def chat(request: Request, name: str, body: ChatBody) -> StreamingResponse
     library: Library = request.app.state.library
     view = await run_in_threadpool(library.view, name)
     turn = await run_in_threadpool(_begin, library, view, body)
-    return StreamingResponse(_events(library, turn), media_type="text/event-stream", headers={"cache-control": "no-store"})
+    return StreamingResponse(
+        _events(library, turn), media_type="text/event-stream", headers={"cache-control": "no-store"}
+    )
 
 
 @router.get("/conversations.json")
@@ -95,8 +100,13 @@ def _answer(library: Library, view: RunView) -> SpeakerAnswer:
     else:
         detail = f"nothing newer is published, so the checkpoint of step {count(weights.step)} speaks"
     return SpeakerAnswer(
-        ready=weights is not None, mode=mode(view), kind=weights.kind if weights else None, step=weights.step if weights else None,
-        context=context if isinstance(context, int) else None, loaded=weights is not None and library.speakers.is_loaded(view, weights), detail=detail,
+        ready=weights is not None,
+        mode=mode(view),
+        kind=weights.kind if weights else None,
+        step=weights.step if weights else None,
+        context=context if isinstance(context, int) else None,
+        loaded=weights is not None and library.speakers.is_loaded(view, weights),
+        detail=detail,
     )
 
 
@@ -113,12 +123,16 @@ def _begin(library: Library, view: RunView, body: ChatBody) -> Turn:
         raise UsageError("there is nothing to answer", advice="write something first")
     if body.conversation is None:
         if newest_weights(view) is None:
-            raise CheckpointError(f"run {view.folder.name!r} has no weights to speak with yet", advice="wait for its first checkpoint")
+            raise CheckpointError(
+                f"run {view.folder.name!r} has no weights to speak with yet", advice="wait for its first checkpoint"
+            )
         conversation = talks.begin(view.folder.name, manner, body.text)
     else:
         found = talks.one(body.conversation)
         if found is None or found.run != view.folder.name:
-            raise UsageError(f"no conversation {body.conversation} with run {view.folder.name!r}", advice="begin a new one")
+            raise UsageError(
+                f"no conversation {body.conversation} with run {view.folder.name!r}", advice="begin a new one"
+            )
         conversation, manner = found.id, found.mode
     if body.text:
         talks.say(conversation, Message(role="user", text=body.text, sampling={}))

@@ -1,4 +1,4 @@
-"""Conversations with models, kept in runs/conversations.db: what was said, by which step's weights, with which settings."""
+"""Conversations with models, kept in runs/conversations.db: what was said, by which step's weights, and how drawn."""
 
 from __future__ import annotations
 
@@ -101,8 +101,18 @@ class Conversations:
             done = connection.execute(
                 "INSERT INTO messages (conversation, role, text, time, step, weights, sampling, finish, num_tokens,"
                 " tokens_per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (conversation, message.role, message.text, now, message.step, message.weights,
-                 json.dumps(message.sampling), message.finish, message.num_tokens, message.tokens_per_second),
+                (
+                    conversation,
+                    message.role,
+                    message.text,
+                    now,
+                    message.step,
+                    message.weights,
+                    json.dumps(message.sampling),
+                    message.finish,
+                    message.num_tokens,
+                    message.tokens_per_second,
+                ),
             )
             connection.execute("UPDATE conversations SET time = ? WHERE id = ?", (now, conversation))
             assert done.lastrowid is not None
@@ -112,7 +122,8 @@ class Conversations:
         """The newest conversations, of one run or of all."""
         rows = self._read(
             "SELECT c.*, (SELECT COUNT(*) FROM messages m WHERE m.conversation = c.id) AS num_messages"
-            " FROM conversations c WHERE ?1 IS NULL OR run = ?1 ORDER BY time DESC LIMIT ?2", (run, limit)
+            " FROM conversations c WHERE ?1 IS NULL OR run = ?1 ORDER BY time DESC LIMIT ?2",
+            (run, limit),
         )
         return [Conversation(**dict(row)) for row in rows]
 
@@ -120,7 +131,8 @@ class Conversations:
         """One conversation, or None."""
         rows = self._read(
             "SELECT c.*, (SELECT COUNT(*) FROM messages m WHERE m.conversation = c.id) AS num_messages"
-            " FROM conversations c WHERE id = ?", (id,)
+            " FROM conversations c WHERE id = ?",
+            (id,),
         )
         return Conversation(**dict(rows[0])) if rows else None
 
@@ -129,8 +141,10 @@ class Conversations:
         rows = self._read("SELECT * FROM messages WHERE conversation = ? ORDER BY id", (conversation,))
         records = [dict(row) for row in rows]
         return [
-            Message(**{name: value for name, value in record.items() if name != "conversation"}
-                    | {"sampling": json.loads(record["sampling"])})
+            Message(
+                **{name: value for name, value in record.items() if name != "conversation"}
+                | {"sampling": json.loads(record["sampling"])}
+            )
             for record in records
         ]
 

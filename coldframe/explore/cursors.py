@@ -20,7 +20,7 @@ class Cursor:
         return ",".join([*(f"{table}={id}" for table, id in self.ids.items()), f"state={self.checkpoints}"])
 
 
-START = Cursor(ids={table: 0 for table in TABLES})
+START = Cursor(ids=dict.fromkeys(TABLES, 0))
 
 
 def parse_cursor(text: str) -> Cursor:
@@ -35,7 +35,9 @@ def parse_cursor(text: str) -> Cursor:
         parts = {"": 0}
     state = parts.pop("state", 0)
     if not parts.keys() <= TABLES.keys() or any(value < 0 for value in parts.values()):
-        raise UsageError(f"{text[:100]!r} is not a cursor", advice="take the one that the run's page or its last event gave")
+        raise UsageError(
+            f"{text[:100]!r} is not a cursor", advice="take the one that the run's page or its last event gave"
+        )
     return Cursor(ids={table: parts.get(table, 0) for table in TABLES}, checkpoints=state)
 
 

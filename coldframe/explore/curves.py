@@ -15,9 +15,9 @@ from coldframe.run.schema import GROUPS
 from coldframe.run.view import RunView, buckets
 
 #: Columns of `steps` that can be charted against its three axes: steps, tokens, hours of training.
-COLUMNS = tuple(name for name in StepRow.__dataclass_fields__ if name not in ("step", "grad_norms", "update_norms")) + tuple(
-    f"{kind}_norm_{group}" for kind in ("grad", "update") for group in GROUPS
-)
+COLUMNS = tuple(
+    name for name in StepRow.__dataclass_fields__ if name not in ("step", "grad_norms", "update_norms")
+) + tuple(f"{kind}_norm_{group}" for kind in ("grad", "update") for group in GROUPS)
 #: What the run page draws.
 CHARTED = ("train_loss", "learning_rate", "grad_norm", "clip_scale", "tokens_per_second")
 AXES = ("step", "tokens", "hours")
@@ -61,14 +61,16 @@ def curves(view: RunView, columns: Sequence[str], *, start: int | None, end: int
     return Curves(
         axes={name: array[part][first].astype(np.float64) for name, array in axes.items()},
         columns={name: {kind: found[kind] for kind in ("mean", "min", "max")} for name, found in thin.items()},
-        num_steps=len(at), last_step=int(table["step"][part][-1]) if len(at) else None,
+        num_steps=len(at),
+        last_step=int(table["step"][part][-1]) if len(at) else None,
     )
 
 
 def as_json(found: Curves) -> bytes:
     """The curves as one JSON object; NaN becomes null."""
     return orjson.dumps(
-        {"num_steps": found.num_steps, "last_step": found.last_step, "axes": found.axes, "columns": found.columns}, option=orjson.OPT_SERIALIZE_NUMPY
+        {"num_steps": found.num_steps, "last_step": found.last_step, "axes": found.axes, "columns": found.columns},
+        option=orjson.OPT_SERIALIZE_NUMPY,
     )
 
 
@@ -79,10 +81,15 @@ def as_bytes(found: Curves) -> bytes:
     multiple of 8, then one float64 array per axis, then one float32 array each for mean, min and max per column.
     """
     num_points = len(found.axes["step"])
-    header = orjson.dumps({
-        "num_steps": found.num_steps, "last_step": found.last_step, "num_points": num_points, "axes": list(found.axes),
-        "columns": [f"{name}.{kind}" for name, kinds in found.columns.items() for kind in kinds],
-    })
+    header = orjson.dumps(
+        {
+            "num_steps": found.num_steps,
+            "last_step": found.last_step,
+            "num_points": num_points,
+            "axes": list(found.axes),
+            "columns": [f"{name}.{kind}" for name, kinds in found.columns.items() for kind in kinds],
+        }
+    )
     header += b" " * (-(len(header) + 4) % 8)
     arrays = [array.astype("<f8").tobytes() for array in found.axes.values()]
     arrays += [array.astype("<f4").tobytes() for kinds in found.columns.values() for array in kinds.values()]
@@ -99,11 +106,16 @@ def sparkline(view: RunView, points: int = 60) -> list[tuple[int, float]]:
         return []
     picked = np.unique(np.linspace(1, newest, 4 * points).astype(np.int64)).tolist()
     rows = view.query(
-        "SELECT step, segment, train_loss FROM steps WHERE train_loss IS NOT NULL AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        "SELECT step, segment, train_loss FROM steps WHERE train_loss IS NOT NULL"
+        " AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (orjson.dumps(picked).decode(),),
     )
     starts = {row["segment"]: row["start_step"] for row in view.rows("segments")}
-    kept = [row for row in rows if not any(later > row["segment"] and row["step"] > start for later, start in starts.items())]
+    kept = [
+        row
+        for row in rows
+        if not any(later > row["segment"] and row["step"] > start for later, start in starts.items())
+    ]
     if not kept:
         return []
     step = np.array([row["step"] for row in kept])

@@ -9,12 +9,25 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from coldframe.errors import CheckpointError, ColdframeError, ContextFullError, LockError, RequestError, RunNotFoundError, UsageError
+from coldframe.errors import (
+    CheckpointError,
+    ColdframeError,
+    ContextFullError,
+    LockError,
+    RequestError,
+    RunNotFoundError,
+    UsageError,
+)
 
 logger = logging.getLogger("coldframe")
 
 _STATUS: tuple[tuple[type[ColdframeError], int], ...] = (
-    (RunNotFoundError, 404), (UsageError, 400), (RequestError, 400), (CheckpointError, 409), (ContextFullError, 409), (LockError, 409),
+    (RunNotFoundError, 404),
+    (UsageError, 400),
+    (RequestError, 400),
+    (CheckpointError, 409),
+    (ContextFullError, 409),
+    (LockError, 409),
 )
 
 
@@ -44,17 +57,25 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part != "body")
-    return JSONResponse(_body("Usage", f"{place or 'the request'}: {first['msg']}", "see /openapi.json"), status_code=422)
+    return JSONResponse(
+        _body("Usage", f"{place or 'the request'}: {first['msg']}", "see /openapi.json"), status_code=422
+    )
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return JSONResponse(
-        _body("NotFound" if error.status_code == 404 else "Serve", f"{request.url.path}: {error.detail}", "see /openapi.json"),
+        _body(
+            "NotFound" if error.status_code == 404 else "Serve",
+            f"{request.url.path}: {error.detail}",
+            "see /openapi.json",
+        ),
         status_code=error.status_code,
     )
 
 
 def _unforeseen(request: Request, error: Exception) -> JSONResponse:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse(_body(type(error).__name__, str(error), "this is a bug of coldframe; the log has its trace"), status_code=500)
+    return JSONResponse(
+        _body(type(error).__name__, str(error), "this is a bug of coldframe; the log has its trace"), status_code=500
+    )

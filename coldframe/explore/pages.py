@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
 from coldframe.errors import RunNameError, RunNotFoundError
-from coldframe.explore.curves import CHARTED, as_bytes, as_json, curves
 from coldframe.explore.cursors import newest_cursor
+from coldframe.explore.curves import CHARTED, as_bytes, as_json, curves
 from coldframe.explore.library import Library
 from coldframe.explore.quantities import QUANTITIES
 from coldframe.explore.shapes import PlanAnswer, PlanRow, Rows, RunPage, RunsPage
@@ -21,9 +21,22 @@ from coldframe.explore.streams import run_row
 from coldframe.explore.summary import find_setting, summarise
 
 STATIC = Path(__file__).parent / "static"
-Table = Literal["source_losses", "evals", "samples", "events", "stages", "outcomes", "checkpoints", "published", "heartbeats", "segments"]
-_JSON = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}}
-_BYTES = {200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
+Table = Literal[
+    "source_losses",
+    "evals",
+    "samples",
+    "events",
+    "stages",
+    "outcomes",
+    "checkpoints",
+    "published",
+    "heartbeats",
+    "segments",
+]
+_JSON: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"schema": {"type": "object"}}}}}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 router = APIRouter()
 
@@ -52,8 +65,12 @@ def run_json(request: Request, name: str) -> RunPage:
     cursor = newest_cursor(view)
     clip = find_setting(view.plan(), "clip_norm")
     return RunPage(
-        summary=summarise(view, library.starts.state(view.folder)), quantities=QUANTITIES, cursor=str(cursor), counts=cursor.ids,
-        segments=view.rows("segments"), clip_norm=clip if isinstance(clip, (int, float)) else None,
+        summary=summarise(view, library.starts.state(view.folder)),
+        quantities=QUANTITIES,
+        cursor=str(cursor),
+        counts=cursor.ids,
+        segments=view.rows("segments"),
+        clip_norm=clip if isinstance(clip, (int, float)) else None,
     )
 
 
@@ -74,6 +91,7 @@ def _curves(request: Request, name: str, columns: str, start: int | None, end: i
     return curves(view, tuple(filter(None, columns.split(","))), start=start, end=end, points=points)
 
 
+_CHARTED = ",".join(CHARTED)
 Columns = Annotated[str, Query(description="columns of the steps table, with commas between")]
 From = Annotated[int | None, Query(alias="from", description="first step")]
 To = Annotated[int | None, Query(description="last step")]
@@ -82,7 +100,12 @@ Points = Annotated[int, Query(description="buckets at most, each with the mean, 
 
 @router.get("/runs/{name}/metrics.json", response_class=Response, responses=_JSON)
 def metrics_json(
-    request: Request, name: str, columns: Columns = ",".join(CHARTED), start: From = None, to: To = None, points: Points = 1000
+    request: Request,
+    name: str,
+    columns: Columns = _CHARTED,
+    start: From = None,
+    to: To = None,
+    points: Points = 1000,
 ) -> Response:
     """Step metrics in buckets that keep their extremes; where a step was trained twice, its newest values."""
     return Response(as_json(_curves(request, name, columns, start, to, points)), media_type="application/json")
@@ -90,9 +113,14 @@ def metrics_json(
 
 @router.get("/runs/{name}/metrics.bin", response_class=Response, responses=_BYTES)
 def metrics_bytes(
-    request: Request, name: str, columns: Columns = ",".join(CHARTED), start: From = None, to: To = None, points: Points = 1000
+    request: Request,
+    name: str,
+    columns: Columns = _CHARTED,
+    start: From = None,
+    to: To = None,
+    points: Points = 1000,
 ) -> Response:
-    """The same as bytes: uint32 header length, JSON header, a float64 array per axis, float32 arrays for the columns."""
+    """The same as bytes: uint32 header length, JSON header, a float64 array an axis, float32 arrays for the columns."""
     return Response(as_bytes(_curves(request, name, columns, start, to, points)), media_type="application/octet-stream")
 
 
@@ -105,8 +133,12 @@ def plan_json(request: Request, name: str) -> PlanAnswer:
 
 @router.get("/runs/{name}/{table}.json")
 def table_json(
-    request: Request, name: str, table: Table, after: Annotated[int, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000, newest: bool = False,
+    request: Request,
+    name: str,
+    table: Table,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    newest: bool = False,
 ) -> Rows:
     """A table's rows, oldest first; with newest, its last rows."""
     rows = request.app.state.library.view(name).rows(table, after=after, limit=limit, newest=newest)
@@ -119,7 +151,8 @@ def _plan_rows(table: dict[str, Any], path: str, reasons: dict[str, str]) -> lis
     reasons = reasons | {key: str(value) for key, value in table.get("reasons", {}).items()}
     rows = [
         PlanRow(table=path, name=name, value=_plain(value), reason=reasons.get(name, ""))
-        for name, value in table.items() if not isinstance(value, dict)
+        for name, value in table.items()
+        if not isinstance(value, dict)
     ]
     for name, value in table.items():
         if isinstance(value, dict) and name != "reasons":

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse
 
 from coldframe.errors import RequestError, UsageError
 from coldframe.explore.library import Library
-from coldframe.explore.shapes import ErrorAnswer, RequestAnswer, RequestBody, RequestsAnswer, WaitingRequest
+from coldframe.explore.shapes import ErrorAnswer, Outcome, RequestAnswer, RequestBody, RequestsAnswer, WaitingRequest
+from coldframe.explore.starts import Start
 from coldframe.explore.wording import count
 from coldframe.run.lock import holder
 from coldframe.run.requests import new_request, read, send, waiting, withdraw
@@ -32,11 +33,12 @@ def requests_json(request: Request, name: str) -> RequestsAnswer:
 
 
 @router.post(
-    "/runs/{name}/requests", response_model=RequestAnswer,
+    "/runs/{name}/requests",
+    response_model=RequestAnswer,
     responses={202: {"model": RequestAnswer}, 400: {"model": ErrorAnswer}, 409: {"model": RequestAnswer}},
 )
 async def ask(request: Request, name: str, body: RequestBody) -> JSONResponse:
-    """Drop a request and wait a little for its outcome: 200 applied, 409 refused, 202 when the trainer has not got to it."""
+    """Drop a request and wait a little for its outcome: 200 applied, 409 refused, 202 not got to yet."""
     library: Library = request.app.state.library
     view = await run_in_threadpool(library.view, name)
     wanted = new_request(body.verb, body.arguments, by="explorer", why=body.why)
@@ -54,7 +56,9 @@ def take_back(request: Request, name: str, id: str) -> RequestsAnswer:
     view = request.app.state.library.view(name)
     path = next((path for path in waiting(view.folder) if path.stem == id), None)
     if path is None or not withdraw(view.folder, read(path)):
-        raise RequestError(f"no request {id[:60]!r} waits", advice="it was taken already, or taken back; its outcome says which")
+        raise RequestError(
+            f"no request {id[:60]!r} waits", advice="it was taken already, or taken back; its outcome says which"
+        )
     return requests_json(request, name)
 
 
@@ -68,7 +72,16 @@ def _waiting(view: RunView) -> list[WaitingRequest]:
         except FileNotFoundError:  # taken between the look and the read
             continue
         else:
-            found.append(WaitingRequest(id=wanted.id, verb=wanted.verb, arguments=dict(wanted.arguments), by=wanted.by, why=wanted.why, time=wanted.time))
+            found.append(
+                WaitingRequest(
+                    id=wanted.id,
+                    verb=wanted.verb,
+                    arguments=dict(wanted.arguments),
+                    by=wanted.by,
+                    why=wanted.why,
+                    time=wanted.time,
+                )
+            )
     return found
 
 
@@ -82,23 +95,30 @@ async def _outcome(view: RunView, id: str, verb: str, seconds: float) -> Request
     if row is None:
         detail = "the trainer takes it at its next safe point"
         return RequestAnswer(run=name, request=id, verb=verb, step=view.status().step, outcome="pending", detail=detail)
-    return RequestAnswer(run=name, request=id, verb=verb, step=row["step"], outcome=row["outcome"], detail=row["detail"])
+    return RequestAnswer(
+        run=name, request=id, verb=verb, step=row["step"], outcome=row["outcome"], detail=row["detail"]
+    )
 
 
 async def _without_trainer(library: Library, view: RunView, verb: str, seconds: float) -> RequestAnswer:
     """With nobody training, resume starts a trainer; everything else has nobody to do it."""
     name, status = view.folder.name, view.status()
     if verb == "extend":
-        raise UsageError("nobody trains this run, so nobody can extend it here", advice=f"coldframe extend {name} --steps N")
+        raise UsageError(
+            "nobody trains this run, so nobody can extend it here", advice=f"coldframe extend {name} --steps N"
+        )
 
-    def answer(outcome: str, detail: str) -> RequestAnswer:
+    def answer(outcome: Outcome, detail: str) -> RequestAnswer:
         return RequestAnswer(run=name, request=None, verb=verb, step=view.status().step, outcome=outcome, detail=detail)
 
     if verb != "resume":
-        return answer("refused", f"nobody trains {name!r} now ({status.status} at step {count(status.step)}), so there is nothing to {verb}")
+        return answer(
+            "refused",
+            f"nobody trains {name!r} now ({status.status} at step {count(status.step)}), so there is nothing to {verb}",
+        )
     if status.status == "done":
         return answer("refused", f"the schedule is finished; to go on, lengthen it: coldframe extend {name} --steps N")
-    start = await run_in_threadpool(library.starts.begin, view.folder)
+    start: Start | None = await run_in_threadpool(library.starts.begin, view.folder)
     deadline = time.monotonic() + seconds
     while start is not None and start.state == "starting" and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_SECONDS)

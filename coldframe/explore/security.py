@@ -1,4 +1,4 @@
-"""Who may talk to the explorer: Host, Origin and token checks, a limit on what is sent, and the headers of every answer.
+"""Who may talk to the explorer: Host, Origin and token checks, a limit on what is sent, every answer's headers.
 
 On this machine's own address no token is asked for, since anyone who can reach it can read the run folder as well;
 what is left to fear is another web page in the same browser, and the Host and Origin checks are against that.
@@ -22,10 +22,16 @@ from coldframe.explore.settings import LOOPBACK_HOSTS
 #: More than any page of ours sends.
 MAX_BODY_BYTES = 256 * 1024
 
-POLICY = "; ".join((
-    "default-src 'self'", "img-src 'self' data:", "object-src 'none'", "base-uri 'none'", "form-action 'self'",
-    "frame-ancestors 'none'",
-))
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -59,7 +65,11 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if not _host_is_ours(host, remote=self.token is not None):
-            return _refuse(421, f"this explorer does not answer to the name {host[:200]!r}", "open the address that coldframe printed")
+            return _refuse(
+                421,
+                f"this explorer does not answer to the name {host[:200]!r}",
+                "open the address that coldframe printed",
+            )
         if scope["method"] not in _SAFE_METHODS and not _same_origin(headers, host):
             return _refuse(403, "a page from elsewhere may not act on a run", "use the explorer's own page")
         if int(headers.get("content-length") or 0) > MAX_BODY_BYTES:
@@ -80,7 +90,9 @@ class Guard:
         held = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
         if self._right(bearer) or (held is not None and self._right(held.value)):
             return None
-        return _refuse(401, "this explorer needs its token", "open the whole address that coldframe printed, with ?token=...")
+        return _refuse(
+            401, "this explorer needs its token", "open the whole address that coldframe printed, with ?token=..."
+        )
 
     def _right(self, offered: str) -> bool:
         return hmac.compare_digest(offered.encode(), (self.token or "").encode())

@@ -47,10 +47,19 @@ class Explorer(uvicorn.Server):
         self.library: Library = app.state.library
         host = _reachable(settings.host)
         self.ready = Ready(url=f"http://{host}:{port}/" + (f"?token={token}" if token else ""), port=port)
-        super().__init__(uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, timeout_keep_alive=30,
-            lifespan="off", server_header=False, date_header=False, ws="none",
-        ))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_keep_alive=30,
+                lifespan="off",
+                server_header=False,
+                date_header=False,
+                ws="none",
+            )
+        )
 
     def end(self) -> None:
         """Ask the server to end; callable from the loop's own thread."""
@@ -103,7 +112,8 @@ def serve(settings: ExploreSettings) -> Ready:
         if settings.json:
             sys.stdout.write(json.dumps({"url": ready.url, "port": ready.port}) + "\n")
         elif not settings.quiet:
-            sys.stdout.write(f"explorer at {ready.url}  (runs in {Path(settings.runs).absolute()}; Ctrl-C ends it, training goes on)\n")
+            where = Path(settings.runs).absolute()
+            sys.stdout.write(f"explorer at {ready.url}  (runs in {where}; Ctrl-C ends it, training goes on)\n")
         sys.stdout.flush()
 
     explorer.run_until_told(announce)
@@ -134,7 +144,9 @@ def _bind_error(host: str, port: int, error: OSError | OverflowError) -> ServeEr
         )
     if error.errno == errno.EACCES:
         return ServeError(f"port {port} on {host} is not allowed", advice="choose a port above 1023")
-    return ServeError(f"cannot listen on {host!r}: {error.strerror or error}", advice="use 127.0.0.1, or an address of this machine")
+    return ServeError(
+        f"cannot listen on {host!r}: {error.strerror or error}", advice="use 127.0.0.1, or an address of this machine"
+    )
 
 
 def _reachable(host: str) -> str:

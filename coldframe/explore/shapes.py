@@ -11,6 +11,8 @@ from coldframe.explore.conversations import Conversation, Message, Mode
 from coldframe.explore.quantities import Quantity
 from coldframe.explore.summary import Summary
 
+Outcome = Literal["applied", "refused", "pending"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorDetail:
@@ -113,7 +115,7 @@ class RequestAnswer:
     request: str | None
     verb: str
     step: int
-    outcome: Literal["applied", "refused", "pending"]
+    outcome: Outcome
     detail: str
 
 

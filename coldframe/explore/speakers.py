@@ -113,7 +113,9 @@ def newest_weights(view: RunView) -> Weights | None:
 def checkpoint_weights(view: RunView, which: Literal["newest", "best"] | int) -> Weights | None:
     """A checkpoint whose weights are still there."""
     order = "val_bpb IS NULL, val_bpb ASC, id DESC" if which == "best" else "id DESC"
-    rows = view.query(f"SELECT id, step, folder FROM checkpoints WHERE contains != 'nothing' ORDER BY {order} LIMIT 500")
+    rows = view.query(
+        f"SELECT id, step, folder FROM checkpoints WHERE contains != 'nothing' ORDER BY {order} LIMIT 500"
+    )
     for row in rows:
         if (which in ("newest", "best") or row["step"] == which) and (view.folder.checkpoints / row["folder"]).is_dir():
             return Weights(kind="checkpoint", step=row["step"], id=row["id"])
@@ -128,7 +130,7 @@ def mode(view: RunView) -> Mode:
 
 
 def _load(view: RunView, weights: Weights, which: Which) -> Speaker:
-    """Load weights; where the newest were asked for and turn out damaged, those before them speak, under their own step."""
+    """Load weights; where the newest were asked for and are damaged, those before them speak, under their own step."""
     import torch
 
     from coldframe.generate.engine import Engine

@@ -60,15 +60,15 @@ class Starts:
             return Start(pid=process.pid, since=since, state="running" if trains else "starting", detail="")
         if status == 0:
             return None  # it did its work and left; the run's own status says the rest
-        return Start(pid=process.pid, since=since, state="failed", detail=_last_line(folder.log) or f"exit status {status}")
+        return Start(
+            pid=process.pid, since=since, state="failed", detail=_last_line(folder.log) or f"exit status {status}"
+        )
 
 
 def _spawn(folder: RunFolder) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "coldframe", "train", "--run", folder.name, "--runs", str(folder.runs.absolute())]
     with open(folder.log, "ab") as log:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
 def _last_line(log: Path) -> str:

@@ -7,18 +7,18 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from coldframe.explore.curves import CHARTED, sparkline
 from coldframe.explore.cursors import Cursor, checkpoints_checksum, newest_cursor, parse_cursor
+from coldframe.explore.curves import CHARTED, sparkline
 from coldframe.explore.library import Library
 from coldframe.explore.shapes import RunRow
-from coldframe.explore.summary import summarise
+from coldframe.explore.summary import Summary, summarise
 from coldframe.run.lock import holder
 from coldframe.run.requests import waiting
 from coldframe.run.view import RunView
@@ -30,7 +30,7 @@ KEEP_ALIVE_SECONDS = 15.0
 #: Rows of one event at most.
 BATCH = 1000
 STEP_COLUMNS = ("id", "step", "segment", "time", "num_tokens", "seconds", *CHARTED)
-_STREAM = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 router = APIRouter()
 
@@ -49,7 +49,7 @@ async def run_stream(
 
 @router.get("/stream", response_class=StreamingResponse, responses=_STREAM)
 async def runs_stream(request: Request) -> StreamingResponse:
-    """Every run's row at once, then again whenever it changes; since each event is a whole row, nothing can be missed."""
+    """Every run's row at once, then again whenever it changes; each event is a whole row, so nothing can be missed."""
     return _response(_follow_runs(request.app.state.library))
 
 
@@ -67,12 +67,22 @@ async def _follow_run(library: Library, view: RunView, cursor: Cursor) -> AsyncI
         stamp = await run_in_threadpool(_stamp, library, view)
         if stamp != seen or time.monotonic() - spoke > KEEP_ALIVE_SECONDS:
             if stamp != seen:
-                for table, rows, cursor in await run_in_threadpool(lambda at=cursor: list(_news(view, at))):
+                news = await run_in_threadpool(_all_news, view, cursor)
+                for table, rows, reached in news:
+                    cursor = reached
                     yield event(table, rows, str(cursor))
-            summary = await run_in_threadpool(lambda: summarise(view, library.starts.state(view.folder)))
+            summary = await run_in_threadpool(_summary, library, view)
             yield event("status", summary, str(cursor))
             seen, spoke = stamp, time.monotonic()
         await _pause(library, POLL_SECONDS)
+
+
+def _summary(library: Library, view: RunView) -> Summary:
+    return summarise(view, library.starts.state(view.folder))
+
+
+def _all_news(view: RunView, cursor: Cursor) -> list[tuple[str, object, Cursor]]:
+    return list(_news(view, cursor))
 
 
 def _news(view: RunView, cursor: Cursor) -> Iterator[tuple[str, object, Cursor]]:
@@ -87,7 +97,9 @@ def _news(view: RunView, cursor: Cursor) -> Iterator[tuple[str, object, Cursor]]
             rows = _step_rows(view, at) if table == "steps" else view.rows(table, after=at, limit=BATCH)
             if not rows:
                 break
-            cursor = replace(cursor, ids=cursor.ids | {table: int(rows[-1]["segment" if table == "segments" else "id"])})
+            cursor = replace(
+                cursor, ids=cursor.ids | {table: int(rows[-1]["segment" if table == "segments" else "id"])}
+            )
             yield table, _as_columns(rows) if table == "steps" else rows, cursor
     checksum = checkpoints_checksum(view)
     if checksum != cursor.checkpoints:
@@ -95,7 +107,7 @@ def _news(view: RunView, cursor: Cursor) -> Iterator[tuple[str, object, Cursor]]
         yield "checkpoints_changed", view.rows("checkpoints", limit=BATCH, newest=True), cursor
 
 
-def _step_rows(view: RunView, after: int) -> list[dict[str, object]]:
+def _step_rows(view: RunView, after: int) -> list[dict[str, Any]]:
     rows = view.query(f"SELECT {', '.join(STEP_COLUMNS)} FROM steps WHERE id > ? ORDER BY id LIMIT ?", (after, BATCH))
     return [dict(row) for row in rows]
 
@@ -134,13 +146,18 @@ def _changed_runs(
 
 def run_row(library: Library, view: RunView) -> RunRow:
     """A run as the list shows it."""
-    return RunRow(summary=summarise(view, library.starts.state(view.folder)), sparkline=sparkline(view))
+    return RunRow(summary=_summary(library, view), sparkline=sparkline(view))
 
 
 def _stamp(library: Library, view: RunView) -> tuple[object, ...]:
     """Changes when a run does; asks the file system only, so that an idle page costs the trainer nothing."""
     files = (view.folder.database, view.folder.database.with_name("run.db-wal"), view.folder.plan_file)
-    return (*map(_file_stamp, files), holder(view.folder.lock) is not None, library.starts.state(view.folder), len(waiting(view.folder)))
+    return (
+        *map(_file_stamp, files),
+        holder(view.folder.lock) is not None,
+        library.starts.state(view.folder),
+        len(waiting(view.folder)),
+    )
 
 
 def _file_stamp(path: os.PathLike[str]) -> tuple[int, int, int]:
@@ -161,4 +178,6 @@ async def _pause(library: Library, seconds: float) -> None:
 
 
 def _response(events: AsyncIterator[bytes]) -> StreamingResponse:
-    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+    return StreamingResponse(
+        events, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+    )

@@ -1,17 +1,17 @@
-"""How a run stands, first in words and then in numbers: the head of its page, its row in the list, its status events."""
+"""How a run stands, first in words and then in numbers: the head of its page, its row in the list, its events."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from coldframe.explore.sentence import State, words
 from coldframe.explore.starts import Start
 from coldframe.explore.trend import Trend, trend
-from coldframe.explore.wording import count, duration
 from coldframe.run.view import RunStatus, RunView
 
 #: The trend and the speed are taken over at most this many of the newest steps.
@@ -19,11 +19,6 @@ RECENT_STEPS = 1000
 #: The metric of `evals` that is bits per byte, and the source that stands for all of them together.
 BPB_METRIC = "bits_per_byte"
 BPB_OVERALL = "all"
-
-State = Literal["well", "watch", "critical", "idle"]
-_BUSY = {"preparing": "Preparing", "evaluating": "Evaluating", "sampling": "Writing samples", "checkpointing": "Writing a checkpoint",
-         "pausing": "Pausing", "stopping": "Stopping"}
-_ENDED = {"stopped": "Stopped", "done": "Done", "failed": "Failed", "halted": "Halted by a gate"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,24 +97,41 @@ def summarise(view: RunView, start: Start | None) -> Summary:
     step = max(status.step, int(recent.step[-1]) if len(recent.step) else 0)
     pace = _seconds_per_step(recent)
     every = find_setting(plan, "checkpoint_every")
-    next_step = min((step // every + 1) * every, status.num_steps or step + every) if isinstance(every, int) and every > 0 else None
+    next_step = (
+        min((step // every + 1) * every, status.num_steps or step + every)
+        if isinstance(every, int) and every > 0
+        else None
+    )
     if next_step is not None and next_step <= step:
         next_step = None
     training = status.status == "training" and not status.stale
     loss, loss_steps = _smoothed(recent.loss)
     parts: dict[str, Any] = {
-        "name": view.folder.name, "status": status.status, "message": status.message, "step": step, "num_steps": status.num_steps,
-        "segment": status.segment, "last_seen": status.time, "alive": status.holder is not None, "stale": status.stale, "loss": loss,
-        "loss_steps": loss_steps, "trend": trend(recent.step, recent.loss),
-        "tokens_per_second": float(np.nanmedian(recent.speed[-100:])) if np.isfinite(recent.speed[-100:]).any() else None,
+        "name": view.folder.name,
+        "status": status.status,
+        "message": status.message,
+        "step": step,
+        "num_steps": status.num_steps,
+        "segment": status.segment,
+        "last_seen": status.time,
+        "alive": status.holder is not None,
+        "stale": status.stale,
+        "loss": loss,
+        "loss_steps": loss_steps,
+        "trend": trend(recent.step, recent.loss),
+        "tokens_per_second": float(np.nanmedian(recent.speed[-100:]))
+        if np.isfinite(recent.speed[-100:]).any()
+        else None,
         "seconds_left": pace * (status.num_steps - step) if pace and training and status.num_steps > step else None,
         "next_checkpoint_step": next_step,
         "next_checkpoint_seconds": pace * (next_step - step) if pace and training and next_step else None,
-        "last_checkpoint_step": _last_checkpoint(view), "val_bpb": val_bpb(view),
+        "last_checkpoint_step": _last_checkpoint(view),
+        "val_bpb": val_bpb(view),
         "hardware": Hardware(**{name: beat[name] for name in Hardware.__dataclass_fields__}) if beat else None,
-        "start": start, "offers": offers(status, start),
+        "start": start,
+        "offers": offers(status, start),
     }
-    state, sentence = _words(parts, time.time())
+    state, sentence = words(parts, time.time())
     return Summary(state=state, sentence=sentence, **parts)
 
 
@@ -137,8 +149,9 @@ def offers(status: RunStatus, start: Start | None) -> tuple[str, ...]:
 def val_bpb(view: RunView) -> Figure | None:
     """The newest bits per byte over all held-out sources together, or None while it was not measured."""
     rows = view.query(
-        "SELECT value, low, high, n, step, time, source FROM evals WHERE metric = ? AND source = ? AND value IS NOT NULL"
-        " ORDER BY id DESC LIMIT 1", (BPB_METRIC, BPB_OVERALL)
+        "SELECT value, low, high, n, step, time, source FROM evals"
+        " WHERE metric = ? AND source = ? AND value IS NOT NULL ORDER BY id DESC LIMIT 1",
+        (BPB_METRIC, BPB_OVERALL),
     )
     return Figure(**dict(rows[0])) if rows else None
 
@@ -161,7 +174,8 @@ def find_setting(plan: Mapping[str, Any], name: str) -> Any:
 def _recent(view: RunView) -> _Recent:
     rows = view.query(
         "SELECT step, train_loss, time, tokens_per_second FROM steps WHERE id > (SELECT MAX(id) FROM steps) - ?"
-        " AND segment = (SELECT MAX(segment) FROM segments) ORDER BY id", (RECENT_STEPS,)
+        " AND segment = (SELECT MAX(segment) FROM segments) ORDER BY id",
+        (RECENT_STEPS,),
     )
     table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 4)
     return _Recent(step=table[:, 0], loss=table[:, 1], time=table[:, 2], speed=table[:, 3])
@@ -187,87 +201,3 @@ def _seconds_per_step(recent: _Recent) -> float | None:
 def _last_checkpoint(view: RunView) -> int | None:
     rows = view.query("SELECT step FROM checkpoints WHERE contains = 'whole' ORDER BY id DESC LIMIT 1")
     return int(rows[0][0]) if rows else None
-
-
-def _words(parts: Mapping[str, Any], now: float) -> tuple[State, str]:
-    start: Start | None = parts["start"]
-    status, step = parts["status"], parts["step"]
-    if start is not None and start.state == "starting":
-        return "idle", f"Starting a trainer (process {start.pid}, {duration(now - start.since)} ago)."
-    if start is not None and start.state == "failed" and not parts["alive"]:
-        return "critical", f"The trainer that was started could not go on: {_clause(start.detail)}."
-    if status == "planned":
-        return "idle", f"Planned, not started: coldframe train --run {parts['name']}."
-    if status == "dead":
-        return "critical", _dead_words(parts, now)
-    if parts["stale"]:
-        silent = duration(now - parts["last_seen"])
-        return "watch", f"No sign of life for {silent}, though a trainer still holds this run. {_progress(parts)}".strip()
-    if status in _ENDED:
-        return _ended_words(parts)
-    if status == "paused":
-        return "idle", f"Paused at step {count(step)}; the device is free. {_progress(parts)}".strip()
-    head = _BUSY[status] if status in _BUSY else "Training"
-    if parts["message"] and status in _BUSY:
-        head += f": {_clause(parts['message'])}"
-    return _training_words(parts, head)
-
-
-def _training_words(parts: Mapping[str, Any], head: str) -> tuple[State, str]:
-    slope: Trend | None = parts["trend"]
-    state: State = "watch" if slope and (slope.percent_per_1000_steps or 0) > 0 else "well"
-    if parts["loss"] is None and parts["loss_steps"]:
-        return "critical", f"{head}, but the newest loss is not a number. {_progress(parts)}".strip()
-    if parts["loss"] is None:
-        return "well", f"{head}. No step is finished yet."
-    return state, f"{head}. {_progress(parts)}"
-
-
-def _progress(parts: Mapping[str, Any]) -> str:
-    """Loss, speed and what comes next, as far as each is known."""
-    words = []
-    if parts["loss"] is not None:
-        words.append(f"Loss {parts['loss']:.2f}{_direction(parts['trend'])}")
-    if parts["tokens_per_second"] is not None and parts["status"] in ("training", *_BUSY):
-        words.append(f"{count(parts['tokens_per_second'])} tokens/s")
-    if parts["next_checkpoint_seconds"] is not None:
-        words.append(f"next checkpoint in about {duration(parts['next_checkpoint_seconds'])}")
-    if parts["seconds_left"] is not None:
-        words.append(f"about {duration(parts['seconds_left'])} left")
-    return "; ".join(words) + "." if words else ""
-
-
-def _direction(slope: Trend | None) -> str:
-    if slope is None:
-        return ""
-    percent = slope.percent_per_1000_steps
-    if percent is None:
-        return f", level within its noise over {count(slope.num_steps)} steps"
-    verb = "falling" if percent < 0 else "rising"
-    if slope.num_steps < 300:  # a rate per 1,000 steps would be read as a promise
-        over = 100 * abs((1 + percent / 100) ** (slope.num_steps / 1000) - 1)
-        return f", {verb} ({over:.1f}% over the last {count(slope.num_steps)} steps)"
-    return f", {verb} {abs(percent):.2g}% per 1,000 steps"
-
-
-def _dead_words(parts: Mapping[str, Any], now: float) -> str:
-    ago = f", {duration(now - parts['last_seen'])} ago" if parts["last_seen"] else ""
-    kept = parts["last_checkpoint_step"]
-    rest = f"Resume goes on from the checkpoint of step {count(kept)}." if kept is not None else "It left no checkpoint; resume begins anew."
-    return f"The trainer died at step {count(parts['step'])}{ago} without a word. {rest}"
-
-
-def _ended_words(parts: Mapping[str, Any]) -> tuple[State, str]:
-    status = parts["status"]
-    why = f": {_clause(parts['message'])}" if parts["message"] and status in ("failed", "halted") else ""
-    states: dict[str, State] = {"stopped": "idle", "done": "well", "failed": "critical", "halted": "critical"}
-    of = f" of {count(parts['num_steps'])}" if parts["num_steps"] else ""
-    scored: Figure | None = parts["val_bpb"]
-    figures = [f"loss {parts['loss']:.2f}"] if parts["loss"] is not None else []
-    figures += [f"{scored.value:.3f} bits per byte on held-out text"] if scored else []
-    tail = f" Last: {', '.join(figures)}." if figures else ""
-    return states[status], f"{_ENDED[status]} at step {count(parts['step'])}{of}{why}.{tail}"
-
-
-def _clause(text: str) -> str:
-    return " ".join(text.split()).rstrip(".")[:300]

@@ -42,4 +42,7 @@ def trend(step: np.ndarray, loss: np.ndarray) -> Trend | None:
     r = min(max(r, 0.0), 0.95)
     error = (variance / spread * (1 + r) / (1 - r)) ** 0.5
     clear = abs(slope) > SIGNIFICANT * error and slope != 0
-    return Trend(num_steps=int(step[-1] - step[0]) + 1, percent_per_1000_steps=100 * float(np.expm1(1000 * slope)) if clear else None)
+    return Trend(
+        num_steps=int(step[-1] - step[0]) + 1,
+        percent_per_1000_steps=100 * float(np.expm1(1000 * slope)) if clear else None,
+    )

@@ -1,4 +1,4 @@
-"""One turn of a conversation: the newest weights are fetched, the text so far becomes tokens, the answer streams out."""
+"""One turn of a conversation: the newest weights are fetched, the text becomes tokens, the answer streams out."""
 
 from __future__ import annotations
 
@@ -72,7 +72,16 @@ def speak(turn: Turn, speakers: Speakers, conversations: Conversations, tell: Te
         try:
             sampling = _sampling(turn.sampling)
             said = _Said(step=speaker.weights.step, kind=speaker.weights.kind, sampling=asdict(sampling), began=began)
-            tell("start", {"conversation": turn.conversation, "step": said.step, "kind": said.kind, "mode": turn.mode, "sampling": said.sampling})
+            tell(
+                "start",
+                {
+                    "conversation": turn.conversation,
+                    "step": said.step,
+                    "kind": said.kind,
+                    "mode": turn.mode,
+                    "sampling": said.sampling,
+                },
+            )
             _stream(turn, speaker, sampling, conversations, said, tell, stop)
         finally:
             speaker.turn.release()
@@ -84,11 +93,24 @@ def speak(turn: Turn, speakers: Speakers, conversations: Conversations, tell: Te
         tell("error", error.as_dict())
     except Exception as error:  # a thread's last resort: the page must hear of it, and the log gets the trace
         logger.exception("a turn of conversation %d failed", turn.conversation)
-        tell("error", {"kind": type(error).__name__, "message": str(error), "advice": "this is a bug of coldframe; the log has its trace"})
+        tell(
+            "error",
+            {
+                "kind": type(error).__name__,
+                "message": str(error),
+                "advice": "this is a bug of coldframe; the log has its trace",
+            },
+        )
 
 
 def _stream(
-    turn: Turn, speaker: Speaker, sampling: Sampling, conversations: Conversations, said: _Said, tell: Tell, stop: threading.Event
+    turn: Turn,
+    speaker: Speaker,
+    sampling: Sampling,
+    conversations: Conversations,
+    said: _Said,
+    tell: Tell,
+    stop: threading.Event,
 ) -> None:
     prompt = _prompt(turn.mode, conversations.messages(turn.conversation), speaker.loaded.tokenizer)
     emitted = speaker.engine.stream(prompt, sampling, session=speaker.session(turn.conversation))
@@ -118,17 +140,35 @@ def _prompt(mode: Mode, messages: list[Message], tokenizer: Tokenizer) -> list[i
 def _sampling(body: SamplingBody) -> Sampling:
     from coldframe.generate.sampling import Sampling
 
-    values = body.model_dump() | {"stop": tuple(body.stop), "seed": random.randrange(2**31) if body.seed is None else body.seed}
+    values = body.model_dump() | {
+        "stop": tuple(body.stop),
+        "seed": random.randrange(2**31) if body.seed is None else body.seed,
+    }
     return Sampling(**values)
 
 
 def _keep(conversation: int, said: _Said, conversations: Conversations) -> dict[str, Any]:
     speed = said.tokens_per_second()
-    id = conversations.say(conversation, Message(
-        role="assistant", text="".join(said.parts), step=said.step, weights=said.kind, sampling=said.sampling, finish=said.finish,
-        num_tokens=said.num_tokens, tokens_per_second=speed,
-    ))
+    id = conversations.say(
+        conversation,
+        Message(
+            role="assistant",
+            text="".join(said.parts),
+            step=said.step,
+            weights=said.kind,
+            sampling=said.sampling,
+            finish=said.finish,
+            num_tokens=said.num_tokens,
+            tokens_per_second=speed,
+        ),
+    )
     return {
-        "message": id, "conversation": conversation, "step": said.step, "finish": said.finish, "num_tokens": said.num_tokens,
-        "time_to_first_token_seconds": said.first_token_seconds, "tokens_per_second": speed, "seed": said.sampling["seed"],
+        "message": id,
+        "conversation": conversation,
+        "step": said.step,
+        "finish": said.finish,
+        "num_tokens": said.num_tokens,
+        "time_to_first_token_seconds": said.first_token_seconds,
+        "tokens_per_second": speed,
+        "seed": said.sampling["seed"],
     }

@@ -39,8 +39,15 @@ sample_every = 50
 def step_row(step: int, loss: float | None = None) -> StepRow:
     """A step of a run that learns smoothly."""
     return StepRow(
-        step=step, train_loss=3 + 5 * math.exp(-step / 40) if loss is None else loss, learning_rate=0.01, grad_norm=0.5, clip_scale=1.0,
-        num_tokens=step * 100, next_row=step * 4, seconds=0.5, tokens_per_second=200.0,
+        step=step,
+        train_loss=3 + 5 * math.exp(-step / 40) if loss is None else loss,
+        learning_rate=0.01,
+        grad_norm=0.5,
+        clip_scale=1.0,
+        num_tokens=step * 100,
+        next_row=step * 4,
+        seconds=0.5,
+        tokens_per_second=200.0,
     )
 
 
@@ -57,8 +64,25 @@ def make_run(runs: Path, name: str, *, steps: int = 0, planned: int = 200, statu
     recorder.step = steps
     if steps:
         for source, value in (("books", 2.1), ("docs", 2.4), ("all", 2.25)):
-            recorder.evaluation(suite="bpb", source=source, metric="bits_per_byte", value=value, low=value - 0.1, high=value + 0.1, n=12, detail={})
-        recorder.sample(prompt="The garden", text=" grows under glass.", temperature=0.8, seed=1, num_tokens=5, loss=2.0, perplexity=7.4)
+            recorder.evaluation(
+                suite="bpb",
+                source=source,
+                metric="bits_per_byte",
+                value=value,
+                low=value - 0.1,
+                high=value + 0.1,
+                n=12,
+                detail={},
+            )
+        recorder.sample(
+            prompt="The garden",
+            text=" grows under glass.",
+            temperature=0.8,
+            seed=1,
+            num_tokens=5,
+            loss=2.0,
+            perplexity=7.4,
+        )
         recorder.event("start", "training began")
     recorder.heartbeat(status, "", Telemetry(memory_bytes=10**9))
     recorder.close()
@@ -108,25 +132,52 @@ class Trainer:
             wanted = read(path)
             path.unlink()
             self.status = {"pause": "paused", "resume": "training", "stop": "stopped"}.get(wanted.verb, self.status)
-            recorder.outcome(request=wanted.id, requested=wanted.time, verb=wanted.verb, arguments=wanted.arguments, by=wanted.by,
-                             why=wanted.why, outcome="applied", detail=f"{wanted.verb} done")
+            recorder.outcome(
+                request=wanted.id,
+                requested=wanted.time,
+                verb=wanted.verb,
+                arguments=wanted.arguments,
+                by=wanted.by,
+                why=wanted.why,
+                outcome="applied",
+                detail=f"{wanted.verb} done",
+            )
             recorder.heartbeat(self.status, "", Telemetry())
             if wanted.verb == "stop":
                 self._end.set()
 
 
-def make_model(folder: RunFolder, *, step: int = 40, kind: str = "pretrain", seed: int = 0, context: int = 64) -> Recorder:
+def make_model(
+    folder: RunFolder, *, step: int = 40, kind: str = "pretrain", seed: int = 0, context: int = 64
+) -> Recorder:
     """Give a run a tokenizer and a checkpoint of a tiny untrained model; the recorder stays open."""
     tokenizer = Tokenizer.train(["The garden grows under glass, and the glass is warm. " * 20], 280)
     tokenizer.save(folder.tokenizer)
-    sizes = Sizes(num_layers=2, width=64, num_heads=2, num_kv_heads=2, head_dim=32, vocab_size=tokenizer.vocab_size, context=context)
+    sizes = Sizes(
+        num_layers=2,
+        width=64,
+        num_heads=2,
+        num_kv_heads=2,
+        head_dim=32,
+        vocab_size=tokenizer.vocab_size,
+        context=context,
+    )
     table = {"num_steps": 200, **dataclasses.asdict(sizes)}
-    folder.plan_file.write_text(tomli_w.dumps({"run": {"kind": kind}, "plan": table, "train": {"checkpoint_every": 50}}), encoding="utf-8")
+    folder.plan_file.write_text(
+        tomli_w.dumps({"run": {"kind": kind}, "plan": table, "train": {"checkpoint_every": 50}}), encoding="utf-8"
+    )
     recorder = Recorder(folder)
     recorder.step = step
     written = write_checkpoint(folder, step, model=weights(sizes, seed), optimizer={}, state={}, reason="schedule")
-    recorder.checkpoint(folder=written.path.name, num_bytes=1, seconds=0.1, stall_seconds=0.0, weights_sha256=written.weights_sha256,
-                        reason="schedule", val_bpb=None)
+    recorder.checkpoint(
+        folder=written.path.name,
+        num_bytes=1,
+        seconds=0.1,
+        stall_seconds=0.0,
+        weights_sha256=written.weights_sha256,
+        reason="schedule",
+        val_bpb=None,
+    )
     return recorder
 
 

@@ -18,7 +18,11 @@ DRAWN = "#chart-loss[data-points]"
 
 def focused(page: Page) -> str:
     """Where the keyboard is: id, or text, or tag."""
-    return str(page.evaluate("(() => { const at = document.activeElement; return at.id || at.textContent.trim() || at.tagName; })()"))
+    return str(
+        page.evaluate(
+            "(() => { const at = document.activeElement; return at.id || at.textContent.trim() || at.tagName; })()"
+        )
+    )
 
 
 def test_everything_is_reached_by_keyboard(runs: Path, serve: Serve, open_page: OpenPage) -> None:
@@ -33,7 +37,21 @@ def test_everything_is_reached_by_keyboard(runs: Path, serve: Serve, open_page: 
     for _ in range(70):
         page.keyboard.press("Tab")
         reached.add(focused(page))
-    assert {"theme", "help", "chart-loss", "chart-bpb", "chart-speed", "sample-slider", "say", "send", "log", "steps", "tokens", "Resume", "100 of 200"} <= reached
+    assert {
+        "theme",
+        "help",
+        "chart-loss",
+        "chart-bpb",
+        "chart-speed",
+        "sample-slider",
+        "say",
+        "send",
+        "log",
+        "steps",
+        "tokens",
+        "Resume",
+        "100 of 200",
+    } <= reached
 
 
 def test_charts_numbers_and_tables_answer_to_keys(runs: Path, serve: Serve, open_page: OpenPage) -> None:

@@ -46,7 +46,13 @@ def test_a_turn_streams_and_is_kept_with_step_and_settings(runs: Path, serve: Se
     events = turn(client, "a", text="The garden", sampling={"max_tokens": 8, "seed": 7})
     assert [kind for kind, _ in events][0] == "start" and events[-1][0] == "end"
     start, end = events[0][1], events[-1][1]
-    assert (start["step"], start["kind"], start["mode"], end["finish"], end["num_tokens"]) == (40, "checkpoint", "continue", "length", 8)
+    assert (start["step"], start["kind"], start["mode"], end["finish"], end["num_tokens"]) == (
+        40,
+        "checkpoint",
+        "continue",
+        "length",
+        8,
+    )
     assert end["time_to_first_token_seconds"] > 0 and end["seed"] == 7
     text = "".join(data["text"] for kind, data in events if kind == "token")
     talk = client.get(f"/conversations/{start['conversation']}.json").json()
@@ -55,19 +61,27 @@ def test_a_turn_streams_and_is_kept_with_step_and_settings(runs: Path, serve: Se
     assert lease_is_held(folder)
     again = turn(client, "a", text="The garden", sampling={"max_tokens": 8, "seed": 7})
     assert "".join(data["text"] for kind, data in again if kind == "token") == text
-    assert [talk["title"] for talk in client.get("/conversations.json?run=a").json()["conversations"]] == ["The garden", "The garden"]
+    assert [talk["title"] for talk in client.get("/conversations.json?run=a").json()["conversations"]] == [
+        "The garden",
+        "The garden",
+    ]
 
 
 def test_newer_weights_speak_from_the_next_turn_on(runs: Path, serve: Serve) -> None:
     folder = make_run(runs, "a", steps=40)
     recorder = make_model(folder)
     client = serve(runs).client
-    assert client.get("/runs/a/chat.json").json()["detail"] == "nothing newer is published, so the checkpoint of step 40 speaks"
+    assert (
+        client.get("/runs/a/chat.json").json()["detail"]
+        == "nothing newer is published, so the checkpoint of step 40 speaks"
+    )
     first = turn(client, "a", text="The", sampling={"max_tokens": 4, "seed": 1})
     publish_anew(folder, recorder, step=60, seed=5)
     answer = client.post("/runs/a/chat/lease").json()
     assert (answer["kind"], answer["step"], answer["loaded"]) == ("live", 60, True)
-    second = turn(client, "a", text=" glass", conversation=first[0][1]["conversation"], sampling={"max_tokens": 4, "seed": 1})
+    second = turn(
+        client, "a", text=" glass", conversation=first[0][1]["conversation"], sampling={"max_tokens": 4, "seed": 1}
+    )
     assert (second[0][1]["step"], second[0][1]["kind"]) == (60, "live")
     assert second[0][1]["conversation"] == first[0][1]["conversation"]
     recorder.close()
@@ -118,7 +132,9 @@ def test_what_cannot_be_answered_says_why(runs: Path, serve: Serve) -> None:
 def test_closing_the_line_stops_the_model_and_keeps_what_it_said(runs: Path, serve: Serve) -> None:
     make_model(make_run(runs, "a", steps=40), context=4096).close()
     client = serve(runs).client
-    with client.stream("POST", "/runs/a/chat", json={"text": "The", "sampling": {"max_tokens": 4000, "seed": 3, "top_k": 20}}) as answer:
+    with client.stream(
+        "POST", "/runs/a/chat", json={"text": "The", "sampling": {"max_tokens": 4000, "seed": 3, "top_k": 20}}
+    ) as answer:
         for line in answer.iter_lines():
             if line == "event: token":
                 break

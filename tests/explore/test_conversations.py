@@ -11,13 +11,19 @@ def test_what_was_said_is_there_again_after_a_restart(tmp_path: Path) -> None:
     first = Conversations(tmp_path / "conversations.db")
     talk = first.begin("a", "chat", "  Hello\n there ")
     first.say(talk, Message(role="user", text="Hello\n there", sampling={}))
-    first.say(talk, Message(role="assistant", text="hm", sampling={"seed": 3}, step=40, weights="live", finish="end", num_tokens=1))
+    first.say(
+        talk,
+        Message(role="assistant", text="hm", sampling={"seed": 3}, step=40, weights="live", finish="end", num_tokens=1),
+    )
     first.close()
     again = Conversations(tmp_path / "conversations.db")
     listed = again.listed("a")
     assert [(one.title, one.num_messages, one.mode) for one in listed] == [("Hello there", 2, "chat")]
     said = again.messages(talk)
-    assert [(one.role, one.text, one.step, one.sampling) for one in said] == [("user", "Hello\n there", None, {}), ("assistant", "hm", 40, {"seed": 3})]
+    assert [(one.role, one.text, one.step, one.sampling) for one in said] == [
+        ("user", "Hello\n there", None, {}),
+        ("assistant", "hm", 40, {"seed": 3}),
+    ]
     assert again.listed("b") == [] and again.one(99) is None
     assert again.delete(talk) and not again.delete(talk) and again.messages(talk) == []
     again.close()

@@ -32,7 +32,9 @@ def test_buckets_keep_extremes_and_all_three_axes(runs: Path) -> None:
 
 
 def test_bytes_say_the_same_as_json(runs: Path) -> None:
-    found = curves(RunView(make_run(runs, "a", steps=120)), ("train_loss", "grad_norm"), start=None, end=None, points=50)
+    found = curves(
+        RunView(make_run(runs, "a", steps=120)), ("train_loss", "grad_norm"), start=None, end=None, points=50
+    )
     plain, packed = json.loads(as_json(found)), as_bytes(found)
     size = struct.unpack("<I", packed[:4])[0]
     head = json.loads(packed[4 : 4 + size])
@@ -58,7 +60,9 @@ def test_a_run_without_steps_has_empty_curves(runs: Path) -> None:
 def test_a_step_trained_twice_counts_once_in_curve_and_sparkline(runs: Path) -> None:
     folder = make_run(runs, "a", steps=100)
     recorder = Recorder(folder)
-    recorder.begin_segment(start_step=50, reason="resume", checkpoint="step-00000050", code_version="0", environment={}, changed={})
+    recorder.begin_segment(
+        start_step=50, reason="resume", checkpoint="step-00000050", code_version="0", environment={}, changed={}
+    )
     recorder.steps(step_row(step, loss=1.0) for step in range(51, 81))
     recorder.close()
     found = curves(RunView(folder), ("train_loss",), start=51, end=80, points=100)

@@ -74,7 +74,12 @@ def test_the_description_names_every_route_and_loads_nothing_from_elsewhere(runs
     client = serve(runs).client
     paths = client.get("/openapi.json").json()["paths"]
     routers = (streams.router, requests.router, chat.router, pages.router)
-    served = {route.path for router in routers for route in router.routes if isinstance(route, APIRoute) and route.include_in_schema}
+    served = {
+        route.path
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.include_in_schema
+    }
     assert served == paths.keys() and "/runs/{name}/requests" in paths
     assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
     for file in STATIC.rglob("*"):
@@ -89,4 +94,6 @@ def test_pages_hold_no_script_or_style_of_their_own() -> None:
     for script in (STATIC / "js").glob("*.js"):
         text = script.read_text()
         assert len(text.splitlines()) <= 300, f"{script} is longer than 300 lines"
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), script
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), (
+            script
+        )

@@ -16,7 +16,11 @@ def test_a_live_trainer_answers(runs: Path, serve: Serve) -> None:
     with Trainer(make_run(runs, "a", steps=5)):
         for verb in ("pause", "resume", "checkpoint", "stop"):
             answer = client.post("/runs/a/requests", json={"verb": verb, "why": "to see"})
-            assert answer.status_code == 200 and answer.json()["outcome"] == "applied" and answer.json()["detail"] == f"{verb} done"
+            assert (
+                answer.status_code == 200
+                and answer.json()["outcome"] == "applied"
+                and answer.json()["detail"] == f"{verb} done"
+            )
     found = client.get("/runs/a/requests.json").json()
     assert [(row["verb"], row["by"], row["why"]) for row in found["outcomes"]][-1] == ("stop", "explorer", "to see")
     assert found["waiting"] == []
@@ -42,7 +46,9 @@ def test_with_nobody_training_there_is_nothing_to_pause(runs: Path, serve: Serve
         assert answer.status_code == 409 and answer.json()["outcome"] == "refused"
         assert answer.json()["detail"] == f"nobody trains 'a' now (stopped at step 5), so there is nothing to {verb}"
     assert not list((runs / "a" / "requests").iterdir())
-    assert "coldframe extend finished" in client.post("/runs/finished/requests", json={"verb": "resume"}).json()["detail"]
+    assert (
+        "coldframe extend finished" in client.post("/runs/finished/requests", json={"verb": "resume"}).json()["detail"]
+    )
     assert client.post("/runs/a/requests", json={"verb": "extend", "arguments": {"num_steps": 9}}).status_code == 400
 
 
@@ -53,7 +59,9 @@ def test_nonsense_is_refused_before_it_is_sent(runs: Path, serve: Serve) -> None
     assert wrong.status_code == 400 and "did you mean 'pause'" in wrong.json()["error"]["advice"]
     assert client.post("/runs/a/requests", json={"verb": "pause", "arguments": {"x": 1}}).status_code == 400
     assert client.post("/runs/a/requests", json={"verb": "pause", "nonsense": 1}).status_code == 422
-    assert client.post("/runs/a/requests", content=b"{", headers={"content-type": "application/json"}).status_code == 422
+    assert (
+        client.post("/runs/a/requests", content=b"{", headers={"content-type": "application/json"}).status_code == 422
+    )
 
 
 def test_resume_of_a_run_without_a_trainer_starts_one_and_tells_how_that_went(runs: Path, serve: Serve) -> None:
@@ -63,4 +71,8 @@ def test_resume_of_a_run_without_a_trainer_starts_one_and_tells_how_that_went(ru
     assert answer["outcome"] == "refused" and answer["detail"].startswith("the trainer could not go on: ")
     assert (runs / "a" / "trainer.log").stat().st_size > 0
     summary = client.get("/runs/a.json").json()["summary"]
-    assert summary["start"]["state"] == "failed" and "could not go on" in summary["sentence"] and summary["offers"] == ["resume"]
+    assert (
+        summary["start"]["state"] == "failed"
+        and "could not go on" in summary["sentence"]
+        and summary["offers"] == ["resume"]
+    )

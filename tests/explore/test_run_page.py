@@ -30,13 +30,23 @@ def test_it_says_the_answer_first_and_follows_the_run(runs: Path, serve: Serve, 
     folder = make_run(runs, "a", steps=120)
     with Trainer(folder, pace=0.1) as trainer:
         page = open_page(f"{serve(runs).url}/runs/a")
-        expect(page.locator("#sentence")).to_contain_text(re.compile(r"Training\. Loss 3\.\d\d, falling \(.*200 tokens/s"))
+        expect(page.locator("#sentence")).to_contain_text(
+            re.compile(r"Training\. Loss 3\.\d\d, falling \(.*200 tokens/s")
+        )
         page.wait_for_selector(DRAWN)
         before = points(page)
         expect(page.locator("#line")).to_have_text("live")
         trainer.act = lambda recorder: (
             recorder.event("note", "something new"),
-            recorder.sample(prompt="The garden", text=" is greener.", temperature=0.8, seed=2, num_tokens=3, loss=1.5, perplexity=4.5),
+            recorder.sample(
+                prompt="The garden",
+                text=" is greener.",
+                temperature=0.8,
+                seed=2,
+                num_tokens=3,
+                loss=1.5,
+                perplexity=4.5,
+            ),
         )[0]
         expect(page.locator("#events")).to_contain_text("something new")
         expect(page.locator("#sample-list")).to_contain_text("is greener.")
@@ -78,7 +88,9 @@ def test_a_step_trained_anew_is_drawn_anew(runs: Path, serve: Serve, open_page: 
     page = open_page(f"{serve(runs).url}/runs/a")
     page.wait_for_selector(DRAWN)
     recorder = Recorder(folder)
-    recorder.begin_segment(start_step=50, reason="resume", checkpoint="step-00000050", code_version="0", environment={}, changed={})
+    recorder.begin_segment(
+        start_step=50, reason="resume", checkpoint="step-00000050", code_version="0", environment={}, changed={}
+    )
     recorder.steps(step_row(step, loss=7.5) for step in range(51, 101))
     recorder.close()
     expect(page.locator("#chart-loss").locator("xpath=..")).to_contain_text("7.500")
@@ -116,7 +128,14 @@ def test_what_is_not_there_yet_is_said_in_words(runs: Path, serve: Serve, open_p
     url = serve(runs).url
     page = open_page(f"{url}/runs/a")
     expect(page.locator("#sentence")).to_have_text("Planned, not started: coldframe train --run a.")
-    for words in ("No steps yet", "Not measured yet", "No samples yet: the first are written at step 50", "Nothing out of the ordinary", "No checkpoint yet", "no weights yet"):
+    for words in (
+        "No steps yet",
+        "Not measured yet",
+        "No samples yet: the first are written at step 50",
+        "Nothing out of the ordinary",
+        "No checkpoint yet",
+        "no weights yet",
+    ):
         expect(page.locator("main")).to_contain_text(words)
     page.goto(f"{url}/runs/died")
     expect(page.locator("#sentence")).to_contain_text("The trainer died at step 30")
@@ -160,10 +179,18 @@ def test_text_of_models_and_files_is_only_ever_text(runs: Path, serve: Serve, op
     recorder.step = 30
     recorder.sample(prompt=HOSTILE, text=HOSTILE, temperature=0.8, seed=1, num_tokens=5, loss=math.nan, perplexity=None)
     recorder.event(HOSTILE, HOSTILE, level="error", detail={HOSTILE: HOSTILE})
-    recorder.stage(start_block=0, shares={HOSTILE: 1.0}, sources={HOSTILE: HOSTILE}, skip_blocks=[], by="user", why=HOSTILE)
-    recorder.evaluation(suite="bpb", source=HOSTILE, metric="bits_per_byte", value=2.0, low=None, high=None, n=1, detail={})
-    recorder.outcome(request="1", requested=0, verb=HOSTILE, arguments={}, by=HOSTILE, why=HOSTILE, outcome="refused", detail=HOSTILE)
-    recorder.checkpoint(folder=HOSTILE, num_bytes=1, seconds=1, stall_seconds=0, weights_sha256=HOSTILE, reason=HOSTILE, val_bpb=None)
+    recorder.stage(
+        start_block=0, shares={HOSTILE: 1.0}, sources={HOSTILE: HOSTILE}, skip_blocks=[], by="user", why=HOSTILE
+    )
+    recorder.evaluation(
+        suite="bpb", source=HOSTILE, metric="bits_per_byte", value=2.0, low=None, high=None, n=1, detail={}
+    )
+    recorder.outcome(
+        request="1", requested=0, verb=HOSTILE, arguments={}, by=HOSTILE, why=HOSTILE, outcome="refused", detail=HOSTILE
+    )
+    recorder.checkpoint(
+        folder=HOSTILE, num_bytes=1, seconds=1, stall_seconds=0, weights_sha256=HOSTILE, reason=HOSTILE, val_bpb=None
+    )
     recorder.close()
     page = open_page(f"{serve(runs).url}/runs/a")
     page.wait_for_selector(DRAWN)

@@ -17,7 +17,15 @@ Serve = Callable[..., Served]
 
 def test_only_our_own_names_are_answered(runs: Path, serve: Serve) -> None:
     client = serve(runs).client
-    for host, status in (("localhost:8400", 200), ("127.0.0.1", 200), ("[::1]:1", 200), ("evil.example", 421), ("127.0.0.1.evil.example", 421), ("", 421), ("[", 421)):
+    for host, status in (
+        ("localhost:8400", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:1", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+        ("[", 421),
+    ):
         assert client.get("/runs.json", headers={"host": host}).status_code == status, host
 
 
@@ -32,7 +40,12 @@ def test_another_page_may_not_act(runs: Path, serve: Serve) -> None:
     for wrong in ("https://evil.example", "null", f"http://127.0.0.1:{served.port + 1}"):
         assert post(origin=wrong) == 403
     assert post(**{"sec-fetch-site": "cross-site"}) == 403
-    assert served.client.post("/runs/a/requests", content=b'{"verb":"pause"}', headers={"content-type": "text/plain"}).status_code == 422
+    assert (
+        served.client.post(
+            "/runs/a/requests", content=b'{"verb":"pause"}', headers={"content-type": "text/plain"}
+        ).status_code
+        == 422
+    )
 
 
 def test_every_answer_carries_the_strict_headers(runs: Path, serve: Serve) -> None:
@@ -41,14 +54,18 @@ def test_every_answer_carries_the_strict_headers(runs: Path, serve: Serve) -> No
         with client.stream("GET", path) as answer:
             policy = answer.headers["content-security-policy"]
         assert "default-src 'self'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
-        assert answer.headers["x-content-type-options"] == "nosniff" and answer.headers["referrer-policy"] == "no-referrer"
+        assert (
+            answer.headers["x-content-type-options"] == "nosniff" and answer.headers["referrer-policy"] == "no-referrer"
+        )
 
 
 def test_a_long_body_is_refused_however_it_comes(runs: Path, serve: Serve) -> None:
     client = serve(runs).client
     body = b"x" * (MAX_BODY_BYTES + 1)
     said = client.post("/runs/a/chat", content=body, headers={"content-type": "application/json"})
-    dripped = client.post("/runs/a/chat", content=iter([body[:100_000]] * 3), headers={"content-type": "application/json"})
+    dripped = client.post(
+        "/runs/a/chat", content=iter([body[:100_000]] * 3), headers={"content-type": "application/json"}
+    )
     assert said.status_code == dripped.status_code == 413
     assert "at most" in said.text and "at most" in dripped.text
 
@@ -68,7 +85,9 @@ def test_elsewhere_a_token_is_needed_and_moves_into_a_cookie(runs: Path, serve: 
         assert visitor.get("/runs.json").status_code == 200
 
 
-@pytest.mark.parametrize("name", ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", ".hidden", "a%00b", "shards", "a b", "x" * 65])
+@pytest.mark.parametrize(
+    "name", ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", ".hidden", "a%00b", "shards", "a b", "x" * 65]
+)
 def test_a_name_cannot_climb_out(runs: Path, serve: Serve, name: str) -> None:
     make_run(runs, "a")
     (runs.parent / "run.toml").write_text("secret = 1")

@@ -17,14 +17,18 @@ from coldframe.explore.serve import Explorer
 from coldframe.explore.settings import ExploreSettings
 from tests.explore.made import make_run
 
-_SERVE = "import sys; from coldframe.explore.serve import serve; from coldframe.explore.settings import ExploreSettings; " \
+_SERVE = (
+    "import sys; from coldframe.explore.serve import serve; from coldframe.explore.settings import ExploreSettings; "
     "serve(ExploreSettings(port=0, runs=sys.argv[1], json=True))"
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_0_while_a_stream_is_open(runs: Path, number: signal.Signals) -> None:
     make_run(runs, "a", steps=5)
-    process = subprocess.Popen([sys.executable, "-c", _SERVE, str(runs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(runs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     ready = json.loads(process.stdout.readline())
     assert ready["url"] == f"http://127.0.0.1:{ready['port']}/"

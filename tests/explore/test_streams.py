@@ -68,7 +68,9 @@ def test_a_dropped_line_misses_nothing_and_doubles_nothing(runs: Path, serve: Se
 def test_what_changes_in_place_is_told_too(runs: Path, serve: Serve) -> None:
     folder = make_run(runs, "a", steps=10)
     recorder = Recorder(folder)
-    recorder.checkpoint(folder="step-1", num_bytes=1, seconds=1, stall_seconds=0, weights_sha256="0", reason="schedule", val_bpb=None)
+    recorder.checkpoint(
+        folder="step-1", num_bytes=1, seconds=1, stall_seconds=0, weights_sha256="0", reason="schedule", val_bpb=None
+    )
     client = serve(runs).client
     cursor = client.get("/runs/a.json").json()["cursor"]
     recorder.checkpoint_contains("step-1", "nothing")

@@ -34,7 +34,15 @@ def test_a_dead_trainer_is_told_with_the_step_it_can_go_on_from(runs: Path) -> N
     folder = make_run(runs, "a", steps=60, status="training")
     recorder = Recorder(folder)
     recorder.step = 50
-    recorder.checkpoint(folder="step-00000050", num_bytes=1, seconds=1, stall_seconds=0, weights_sha256="0", reason="schedule", val_bpb=None)
+    recorder.checkpoint(
+        folder="step-00000050",
+        num_bytes=1,
+        seconds=1,
+        stall_seconds=0,
+        weights_sha256="0",
+        reason="schedule",
+        val_bpb=None,
+    )
     recorder.close()
     found = summarise(RunView(folder), None)
     assert found.state == "critical" and found.status == "dead" and found.offers == ("resume",)
@@ -54,7 +62,12 @@ def test_a_loss_that_is_not_a_number_is_critical(runs: Path) -> None:
 
 
 def test_the_ends_of_runs_have_their_own_words(runs: Path) -> None:
-    words = {"stopped": "Stopped at step 30 of 200", "done": "Done at step 30", "failed": "Failed at step 30", "halted": "Halted by a gate"}
+    words = {
+        "stopped": "Stopped at step 30 of 200",
+        "done": "Done at step 30",
+        "failed": "Failed at step 30",
+        "halted": "Halted by a gate",
+    }
     for status, sentence in words.items():
         found = summarise(RunView(make_run(runs, status, steps=30, status=status)), None)
         assert sentence in found.sentence and found.offers == (() if status == "done" else ("resume",))
@@ -63,11 +76,23 @@ def test_the_ends_of_runs_have_their_own_words(runs: Path) -> None:
 def test_a_start_is_told_until_it_holds_the_run(runs: Path) -> None:
     view = RunView(make_run(runs, "a", steps=30))
     starting = Start(pid=7, since=time.time() - 3, state="starting", detail="")
-    assert summarise(view, starting).sentence.startswith("Starting a trainer (process 7") and summarise(view, starting).offers == ()
+    assert (
+        summarise(view, starting).sentence.startswith("Starting a trainer (process 7")
+        and summarise(view, starting).offers == ()
+    )
     failed = Start(pid=7, since=time.time(), state="failed", detail="no room left on the disk")
-    assert "no room left on the disk" in summarise(view, failed).sentence and summarise(view, failed).offers == ("resume",)
+    assert "no room left on the disk" in summarise(view, failed).sentence and summarise(view, failed).offers == (
+        "resume",
+    )
 
 
 def test_settings_are_found_in_the_outermost_table() -> None:
-    plan = {"plan": {"context": 512, "reasons": {"clip_norm": "because"}}, "train": {"clip_norm": 1.0, "deep": {"context": 1}}}
-    assert find_setting(plan, "context") == 512 and find_setting(plan, "clip_norm") == 1.0 and find_setting(plan, "none") is None
+    plan = {
+        "plan": {"context": 512, "reasons": {"clip_norm": "because"}},
+        "train": {"clip_norm": 1.0, "deep": {"context": 1}},
+    }
+    assert (
+        find_setting(plan, "context") == 512
+        and find_setting(plan, "clip_norm") == 1.0
+        and find_setting(plan, "none") is None
+    )
