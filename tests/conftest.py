@@ -1,28 +1,29 @@
-"""What every test may use: a browser that reaches this machine only, and the rules for tests that need a GPU or much time.
+"""What every test may use: a browser that reaches this machine only, and rules for tests that need a GPU or much time.
 
-Fixtures: `chromium` (a fresh browser profile; a request to any other machine, or an uncaught error in a page, fails the
-test) and `page` (an empty page of it). Markers: `gpu` (skipped by name without a CUDA device), `long` (`make check-long`).
+Fixtures: `chromium` (one headless browser for the whole session) and `open_page` (opens an address in a fresh profile;
+a request to any other machine, or an error that a page's script does not catch, fails the test). Markers: `gpu`
+(skipped with a reason where there is no CUDA device), `long` (`make check-long` runs these, `make test` does not).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, WebError, WebSocket, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebError, sync_playwright
 
-from tests import browser as browsers
+from tests.browser import launch
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 WITHOUT_NETWORK = ("data", "blob", "about")
-PAGE_TIMEOUT_MS = 15_000
+PAGE_TIMEOUT_MS = 10_000
 
-# A property test is the same on every machine and in every run of `make test`; the long campaign looks for new examples.
+# A property test is the same on every machine and in each run of `make test`; the long campaign looks for new examples.
 # Deadlines are off: on two busy cores they measure the neighbours.
-hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60)
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=2_000, print_blob=True)
 
 
@@ -38,56 +39,58 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def playwright_driver() -> Iterator[Playwright]:
-    """Playwright, started once for all tests that show pages."""
+def chromium() -> Iterator[Browser]:
+    """One headless Chromium for all tests; that there is none is a failure, since `make test` installs one."""
     with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="session")
-def chromium_browser(playwright_driver: Playwright) -> Iterator[Browser]:
-    """One headless Chromium for all tests; no Chromium is a failure, since `make test` installs one."""
-    browser, _path = browsers.launch(playwright_driver)
-    yield browser
-    browser.close()
+        browser, _path = launch(playwright)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
-def chromium(chromium_browser: Browser) -> Iterator[BrowserContext]:
-    """A fresh profile: no cookies, no storage. What its pages ask of other machines, or do not catch, fails the test."""
-    context = chromium_browser.new_context()
-    context.set_default_timeout(PAGE_TIMEOUT_MS)
-    abroad: list[str] = []
-    uncaught: list[str] = []
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens an address in a fresh profile; what its pages ask of other machines, or do not catch, fails the test.
+
+    `width` and `height` are those of the window; further options are those of Playwright's `new_context`.
+    """
+    opened: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def start(url: str, *, width: int = 1280, height: int = 800, **options: object) -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        opened.append(context)
+        context.set_default_timeout(PAGE_TIMEOUT_MS)
+        watch(context, wrong)
+        page = context.new_page()
+        page.goto(url)
+        return page
+
+    yield start
+    for context in opened:
+        for page in context.pages:
+            page.wait_for_timeout(0)  # lets events that are still on their way arrive
+        context.close()
+    assert wrong == []
+
+
+def watch(context: BrowserContext, wrong: list[str]) -> None:
+    """Write down what the pages of a profile must not do. Other machines are out of reach anyway (`tests.browser`)."""
 
     def note_address(url: str) -> None:
         if not is_local(url):
-            abroad.append(url)
-
-    def note_request(request: Request) -> None:
-        note_address(request.url)
-
-    def note_socket(socket: WebSocket) -> None:
-        note_address(socket.url)
+            wrong.append(f"asked another machine: {url}")
 
     def note_error(error: WebError) -> None:
-        uncaught.append(str(error.error))
+        wrong.append(f"a script failed: {error.error}")
 
-    context.on("request", note_request)
+    def note_console(said: ConsoleMessage) -> None:
+        if "Content Security Policy" in said.text:
+            wrong.append(said.text)
+
+    context.on("request", lambda request: note_address(request.url))
+    context.on("page", lambda page: page.on("websocket", lambda socket: note_address(socket.url)))
     context.on("weberror", note_error)
-    context.on("page", lambda page: page.on("websocket", note_socket))
-    yield context
-    for page in context.pages:
-        page.wait_for_timeout(0)    # lets events that are still on their way arrive
-    context.close()
-    assert not abroad, f"a page asked another machine for {abroad}"
-    assert not uncaught, f"a page did not catch {uncaught}"
-
-
-@pytest.fixture
-def page(chromium: BrowserContext) -> Page:
-    """An empty page of a fresh profile."""
-    return chromium.new_page()
+    context.on("console", note_console)
 
 
 def is_local(url: str) -> bool:
