@@ -95,7 +95,7 @@ def chat(settings: ChatSettings, out: Out) -> dict[str, Any] | None:
         ContextFullError: when the prompt is longer than the model's context.
     """
     folder = find_run(settings.run, settings.runs)
-    _sampling(settings, 0)  # nonsense is refused before anything is loaded
+    _sampling(settings, 0), _which(settings.step)  # nonsense is refused before anything is loaded
     if settings.json and settings.prompt is None:
         raise SettingsError("--json answers one prompt, and there is none", advice="add -p PROMPT")
     with _Lease(folder):
