@@ -184,7 +184,7 @@ def verify(checkpoint: Checkpoint) -> None:
 
 
 def newest_sound(folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint from which training can go on, its hashes checked; says which damaged ones were passed over.
+    """The newest checkpoint from which training can go on, its hashes checked; `warn` hears which were passed over.
 
     Raises:
         CheckpointError: when there are checkpoints and none of them will do: to begin again would overwrite them.
@@ -206,7 +206,8 @@ def newest_sound(folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint |
         return checkpoint
     if damaged or num_weights_only:
         raise CheckpointError(
-            f"run {folder.name!r} has no checkpoint to go on from: {damaged} damaged, {num_weights_only} with weights only",
+            f"run {folder.name!r} has no checkpoint to go on from: {damaged} damaged, "
+            f"{num_weights_only} with weights only",
             advice="restore a copy, or train under another name",
         )
     return None
@@ -324,7 +325,8 @@ def _incomplete(folder: RunFolder) -> Iterable[Path]:
 
 def _read_tensors(checkpoint: Checkpoint, name: str) -> dict[str, torch.Tensor]:
     try:
-        return load_file(checkpoint.path / name)
+        tensors: dict[str, torch.Tensor] = load_file(checkpoint.path / name)
+        return tensors
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{checkpoint.path / name} cannot be read: {error}", advice="choose another step, or restore a copy"

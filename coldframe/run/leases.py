@@ -1,4 +1,4 @@
-"""Leases: a reader says that it wants fresh weights for a while, so that the trainer publishes only when somebody reads."""
+"""Leases: a reader says that it wants fresh weights for a while; the trainer publishes only when somebody reads."""
 
 from __future__ import annotations
 

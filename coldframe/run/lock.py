@@ -40,7 +40,7 @@ class TrainerLock:
         Raises:
             LockError: when another process holds it, with its pid and host.
         """
-        file = open(self.path, "a+", encoding="utf-8")
+        file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (kept open for as long as the lock is held)
         for _ in range(_TRIES):  # a reader that asks who trains holds a shared lock for an instant
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,7 +82,13 @@ def holder(path: Path) -> Holder | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return None
             except BlockingIOError:
-                return read_holder(path)
+                pass
+        for _ in range(_TRIES):  # whoever took the lock this instant has yet to write who it is
+            found = read_holder(path)
+            if found is not None:
+                return found
+            time.sleep(_WAIT_SECONDS / _TRIES)
+        return Holder(pid=0, host="unknown", since=0.0)
     except FileNotFoundError:
         return None
 

@@ -207,10 +207,15 @@ class Recorder:
         outcome: Literal["applied", "refused"],
         detail: str,
     ) -> None:
-        """Write what became of a request; called by the act itself, after it was done or refused."""
+        """Write what became of a request; called by the act itself, after it was done or refused.
+
+        An id that was answered before (a file put there twice by hand) is told apart by the time.
+        """
+        with self._lock:
+            known = self._connection.execute("SELECT 1 FROM outcomes WHERE request = ?", (request,)).fetchone()
         self._at_step(
             "outcomes",
-            request=request,
+            request=f"{request} ({time.time_ns()})" if known else request,
             requested=requested,
             verb=verb,
             arguments=json.dumps(arguments),

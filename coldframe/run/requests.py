@@ -6,6 +6,7 @@ A request is only a wish. What became of it stands in run.db's `outcomes`, writt
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import uuid
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from coldframe.errors import RequestError, did_you_mean
+from coldframe.run.durable import room_for
 from coldframe.run.paths import RunFolder
 
 #: Verb -> names of the arguments it may carry.
@@ -24,6 +26,9 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "stop": (),
     "extend": ("num_steps",),
 }
+#: A schedule longer than this is a slip of the hand.
+MOST_STEPS = 1_000_000_000
+_MOST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +72,9 @@ def check_request(request: Request) -> None:
         )
     if request.verb == "extend":
         num_steps = request.arguments.get("num_steps")
-        if not isinstance(num_steps, int) or isinstance(num_steps, bool) or num_steps <= 0:
+        if not isinstance(num_steps, int) or isinstance(num_steps, bool) or not 0 < num_steps <= MOST_STEPS:
             raise RequestError(
-                f"extend needs a whole, positive number of steps, not {num_steps!r}",
+                f"extend needs a whole number of steps from 1 to {MOST_STEPS:,}, not {_shown(num_steps)}",
                 advice="give the new total, for example --steps 20000",
             )
 
@@ -78,18 +83,19 @@ def send(folder: RunFolder, request: Request) -> None:
     """Put a request where the trainer finds it, whole or not at all."""
     folder.requests.mkdir(parents=True, exist_ok=True)
     temporary = folder.requests / f".{request.id}.tmp"
-    temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
-    os.replace(temporary, folder.requests / f"{request.id}.json")
+    with room_for(temporary):
+        temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        os.replace(temporary, folder.requests / f"{request.id}.json")
 
 
 def waiting(folder: RunFolder) -> list[Path]:
     """The files of the requests that wait, oldest first; cheap enough to be asked between any two steps."""
     try:
         with os.scandir(folder.requests) as entries:
-            names = [entry.name for entry in entries if entry.name.endswith(".json") and not entry.name.startswith(".")]
+            names = [entry.name for entry in entries if entry.name.endswith(".json") and entry.is_file()]
     except FileNotFoundError:
         return []
-    return [folder.requests / name for name in sorted(names)]
+    return [folder.requests / name for name in sorted(names) if not name.startswith(".")]
 
 
 def read(path: Path) -> Request:
@@ -99,6 +105,8 @@ def read(path: Path) -> Request:
         RequestError: when the file is not a request that makes sense; the file's stem then names it.
     """
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
         record = json.loads(path.read_text(encoding="utf-8"))
         request = Request(
             id=str(record["id"]),
@@ -108,12 +116,21 @@ def read(path: Path) -> Request:
             why=str(record.get("why", "")),
             time=float(record.get("time", 0.0)),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        "".join((request.id, request.by, request.why)).encode()  # half of a character cannot be recorded
+        if not math.isfinite(request.time):
+            raise ValueError(f"its time is {request.time}")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RequestError(
-            f"{path.name} is not a request: {error}", advice="see docs/run-folder.md for its fields"
+            f"{path.name!r} is not a request: {_shown(error)}", advice="see docs/run-folder.md for its fields"
         ) from error
     check_request(request)
     return request
+
+
+def _shown(value: object) -> str:
+    """A value from who knows where, short and on one line."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def withdraw(folder: RunFolder, request: Request) -> bool:

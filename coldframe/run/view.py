@@ -263,7 +263,7 @@ def _newest_rows(step: np.ndarray, segment: np.ndarray) -> np.ndarray:
         return np.arange(len(step))
     order = np.lexsort((segment, step))
     last = np.append(np.diff(step[order]) != 0, True) if len(step) else np.empty(0, dtype=bool)
-    return order[last]
+    return np.asarray(order[last])
 
 
 def _known(table: str) -> str:

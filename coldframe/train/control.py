@@ -14,10 +14,12 @@ from typing import Literal
 
 from coldframe.errors import RequestError
 from coldframe.run import requests
+from coldframe.run.lock import read_holder
 from coldframe.run.paths import RunFolder
 from coldframe.run.record import Recorder
 from coldframe.run.requests import Request
 
+_CLOCK_SECONDS = 0.05  # a file system's clock ticks more coarsely than the system's
 _log = logging.getLogger("coldframe")
 
 
@@ -29,6 +31,8 @@ class Decision:
     """Why to write a checkpoint now, or nothing."""
     leave: Literal["", "pause", "stop"] = ""
     extend_to: int | None = None
+    extend_request: str = ""
+    """The request that asks for it; of several, each has its own turn."""
 
 
 class Control:
@@ -39,6 +43,8 @@ class Control:
         self.checkpoint_wanted = threading.Event()
         self.stop_wanted = threading.Event()
         self._taken: dict[str, tuple[Request, Path]] = {}
+        held = read_holder(folder.lock)
+        self._since = held.since if held else 0.0
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -76,7 +82,10 @@ class Control:
         why = "signal" if self.checkpoint_wanted.is_set() else "request" if "checkpoint" in verbs else leave
         self.checkpoint_wanted.clear()
         return Decision(
-            checkpoint=why, leave=leave, extend_to=int(extend[-1].arguments["num_steps"]) if extend else None
+            checkpoint=why,
+            leave=leave,
+            extend_to=int(extend[0].arguments["num_steps"]) if extend else None,
+            extend_request=extend[0].id if extend else "",
         )
 
     def wants_to_wake(self) -> bool:
@@ -84,23 +93,30 @@ class Control:
         self.decide(paused=True)
         return any(request.verb == "resume" for request, _ in self._taken.values())
 
-    def answer(self, verb: str, outcome: Literal["applied", "refused"], detail: str) -> None:
-        """Record what became of every taken request of a verb; called once it was done."""
+    def answer(self, verb: str, outcome: Literal["applied", "refused"], detail: str, *, only: str = "") -> None:
+        """Record what became of every taken request of a verb, or of `only` one; called once it was done."""
         for request, path in [pair for pair in self._taken.values() if pair[0].verb == verb]:
-            self._finish(request, path, outcome, detail)
+            if only in ("", request.id):
+                self._finish(request, path, outcome, detail)
 
     def _take(self, path: Path, paused: bool) -> None:
+        if any(path == taken for _, taken in self._taken.values()):
+            return
         try:
+            asked_before = path.stat().st_mtime < self._since - _CLOCK_SECONDS
             request = requests.read(path)
         except RequestError as error:
             _log.warning("%s", error)
-            self._finish(Request(id=path.stem, verb="unknown"), path, "refused", str(error))
+            name = path.stem.encode(errors="replace").decode()  # any bytes may be a file's name
+            self._finish(Request(id=name, verb="unknown"), path, "refused", str(error))
             return
         except FileNotFoundError:  # withdrawn between the look and the reading
             return
-        if request.id in self._taken:
-            return
         refusal = self._refusal(request, paused)
+        if asked_before and request.verb != "extend":
+            refusal = "it was asked of an earlier trainer, which ended without taking it"
+        elif request.id in self._taken:
+            refusal = "another request of the same id waits already"
         if refusal:
             self._finish(request, path, "refused", refusal)
         else:
@@ -126,5 +142,6 @@ class Control:
             outcome=outcome,
             detail=detail,
         )
-        self._taken.pop(request.id, None)
+        if request.id in self._taken and self._taken[request.id][1] == path:
+            del self._taken[request.id]
         path.unlink(missing_ok=True)

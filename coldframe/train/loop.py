@@ -7,6 +7,7 @@ A checkpoint is always written before anything is measured at the same step, so 
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -54,7 +55,7 @@ class Loop:
             while state.step < self.run_file.num_steps:
                 decision = self._decide(stop_at)
                 if decision.extend_to is not None:
-                    self._extend(decision.extend_to)
+                    self._extend(decision.extend_to, decision.extend_request)
                 if decision.checkpoint and not decision.leave:
                     self._checkpoint(decision.checkpoint)
                 if decision.leave:
@@ -70,7 +71,7 @@ class Loop:
             return from_leader(None, self.ranks)
         decision = self.leader.control.decide()
         if stop_at is not None and self.trainer.state.step >= stop_at and not decision.leave:
-            decision = Decision(checkpoint="stop-at", leave="stop", extend_to=decision.extend_to)
+            decision = dataclasses.replace(decision, checkpoint="stop-at", leave="stop")
         return from_leader(decision, self.ranks)
 
     def _step(self, reader: Prefetcher) -> None:
@@ -121,12 +122,12 @@ class Loop:
             self.leader.judge.sample()
             self.leader.heartbeat.say("training")
 
-    def _extend(self, num_steps: int) -> None:
+    def _extend(self, num_steps: int, request: str) -> None:
         try:
             self.run_file = extended(self.run_file, self.trainer.state.step, num_steps)
         except ResumeError as error:
             if self.leader is not None:
-                self.leader.control.answer("extend", "refused", str(error))
+                self.leader.control.answer("extend", "refused", str(error), only=request)
             return
         self.trainer.set_horizon(self.run_file.horizon_at)
         if self.leader is not None:
@@ -135,7 +136,7 @@ class Loop:
             self.leader.steps.num_steps = num_steps
             detail = f"the schedule is {num_steps:,} steps long from step {self.trainer.state.step} on"
             control.recorder.event("extend", detail, detail={"num_steps": num_steps})
-            control.answer("extend", "applied", detail)
+            control.answer("extend", "applied", detail, only=request)
 
     def _finish(self, end: End) -> None:
         """The last checkpoint, then the last measurements, then the answers to who asked for the end."""
