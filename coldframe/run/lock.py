@@ -98,7 +98,7 @@ def read_holder(path: Path) -> Holder | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return Holder(pid=int(record["pid"]), host=str(record["host"]), since=float(record["since"]))
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -69,7 +69,7 @@ def _subsets(count: int) -> list[tuple[bool, ...]]:
 
 
 class JournalDisk(Disk):
-    """Does what a disk does in `root`; lists after each act (and amid one that is not atomic) what a crash may leave."""
+    """Does what a disk does in `root`; lists after each act, and amid those not atomic, what a crash may leave."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.acts = root, 0

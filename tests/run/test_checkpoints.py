@@ -36,7 +36,12 @@ def write(folder: RunFolder, step: int, seed: int, disk: Disk | None = None) -> 
     """A checkpoint of a step; the seed tells which weights."""
     model, optimizer = tensors(seed)
     return checkpoints.write_checkpoint(
-        folder, step, model=model, optimizer=optimizer, state={"step": step, "seed": seed}, reason="test",
+        folder,
+        step,
+        model=model,
+        optimizer=optimizer,
+        state={"step": step, "seed": seed},
+        reason="test",
         disk=disk or QuickDisk(),
     )
 
@@ -82,7 +87,7 @@ def crash_everywhere(
         judge(listed, chosen)
         checkpoints.clear_leftovers(after)
         assert {checkpoint.step: seed_of(checkpoint) for checkpoint in checkpoints.list_checkpoints(after)} == listed
-        assert len(list(after.checkpoints.iterdir())) == len(listed)    # and nothing is left that is not one
+        assert len(list(after.checkpoints.iterdir())) == len(listed)  # and nothing is left that is not one
         if number % 7 == 0:
             assert seed_of(write(after, 2, 9)) == 9
             again = checkpoints.newest_sound(after, lambda text: None)
@@ -144,7 +149,7 @@ def test_what_was_written_is_chosen_from_then_on(folder: RunFolder) -> None:
     write(folder, 2, 2, disk)
     before = len(disk.states)
     disk._note()
-    assert len(disk.states) == before    # nothing that is unsafe is left
+    assert len(disk.states) == before  # nothing that is unsafe is left
     assert [checkpoint.step for checkpoint in checkpoints.list_checkpoints(folder)] == [2, 1]
 
 
@@ -197,7 +202,7 @@ def test_an_act_that_fails_costs_nothing(folder: RunFolder, step: int, number: i
         assert chosen is not None
         assert seed_of(chosen) in (1, 2)
         assert seed_of(checkpoints.find_checkpoint(folder, 1)) in (1, 2)
-    assert disk.left > 0    # it went through without meeting the failure
+    assert disk.left > 0  # it went through without meeting the failure
     assert fail_at > 10
     checkpoints.clear_leftovers(folder)
     chosen = checkpoints.newest_sound(folder, lambda text: None)
@@ -285,9 +290,13 @@ def test_identity_of_weights() -> None:
     digest = hashlib.sha256()
     for name, tensor in (("a", values), ("b", values.to(torch.bfloat16))):
         digest.update(json.dumps([name, str(tensor.dtype).removeprefix("torch."), [2, 3]]).encode() + b"\n")
-        digest.update(tensor.view(torch.int16 if tensor.dtype == torch.bfloat16 else torch.float32).numpy().astype(
-            "<i2" if tensor.dtype == torch.bfloat16 else "<f4").tobytes())
+        digest.update(
+            tensor.view(torch.int16 if tensor.dtype == torch.bfloat16 else torch.float32)
+            .numpy()
+            .astype("<i2" if tensor.dtype == torch.bfloat16 else "<f4")
+            .tobytes()
+        )
     given = {"b": values.to(torch.bfloat16), "a": torch.from_numpy(np.asfortranarray(values.numpy()))}
     assert checkpoints.weights_sha256(given) == digest.hexdigest()
     assert checkpoints.weights_sha256({**given, "a": values + 1}) != digest.hexdigest()
-    assert checkpoints.weights_sha256({"scalar": torch.tensor(1.0)})    # 0-d tensors too
+    assert checkpoints.weights_sha256({"scalar": torch.tensor(1.0)})  # 0-d tensors too

@@ -51,9 +51,15 @@ def test_nonsense_values_are_refused(num_steps: object) -> None:
     assert caught.value.advice
 
 
-@pytest.mark.parametrize("verb, arguments, hint", [
-    ("pauze", {}, "pause"), ("extend", {"steps": 5}, "num_steps"), ("pause", {"for": 5}, "none is known"), ("", {}, "known"),
-])
+@pytest.mark.parametrize(
+    "verb, arguments, hint",
+    [
+        ("pauze", {}, "pause"),
+        ("extend", {"steps": 5}, "num_steps"),
+        ("pause", {"for": 5}, "none is known"),
+        ("", {}, "known"),
+    ],
+)
 def test_unknown_names_are_refused_with_the_nearest(verb: str, arguments: dict[str, int], hint: str) -> None:
     """A verb or argument that is not known."""
     with pytest.raises(RequestError) as caught:
@@ -67,9 +73,14 @@ JSON = st.recursive(
     max_leaves=6,
 )
 FIELDS = st.fixed_dictionaries(
-    {}, optional={
-        "id": JSON | st.just("x"), "verb": st.sampled_from(sorted(VERBS)) | JSON, "why": JSON, "by": JSON,
-        "arguments": JSON | st.fixed_dictionaries({"num_steps": JSON}), "time": JSON | st.just(5.0),
+    {},
+    optional={
+        "id": JSON | st.just("x"),
+        "verb": st.sampled_from(sorted(VERBS)) | JSON,
+        "why": JSON,
+        "by": JSON,
+        "arguments": JSON | st.fixed_dictionaries({"num_steps": JSON}),
+        "time": JSON | st.just(5.0),
     },
 )
 
@@ -89,10 +100,18 @@ def test_any_file_is_a_request_or_a_clear_refusal(tmp_path_factory: pytest.TempP
         json.dumps([request.id, request.verb, request.by, request.why, request.arguments]).encode()
 
 
-@pytest.mark.parametrize("content", [
-    b"[" * 60_000, b'{"id": "a", "verb": "stop", "why": "\\ud800"}', b'{"id": "a", "verb": "stop", "time": NaN}',
-    b'{"id": "a", "verb": "stop", "why": "' + b"x" * 70_000 + b'"}', b"\xff\xfe", b"",
-], ids=["deep", "half a character", "no time", "huge", "no text", "empty"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 60_000,
+        b'{"id": "a", "verb": "stop", "why": "\\ud800"}',
+        b'{"id": "a", "verb": "stop", "time": NaN}',
+        b'{"id": "a", "verb": "stop", "why": "' + b"x" * 70_000 + b'"}',
+        b"\xff\xfe",
+        b"",
+    ],
+    ids=["deep", "half a character", "no time", "huge", "no text", "empty"],
+)
 def test_files_that_break_parsers(tmp_path: Path, content: bytes) -> None:
     """What JSON or SQLite would choke on is refused before it gets there."""
     path = tmp_path / "a.json"

@@ -102,16 +102,19 @@ def test_each_extension_has_its_own_answer(control: Control) -> None:
     assert [(row["request"], row["outcome"]) for row in outcomes(control)] == [(first, "applied"), (second, "refused")]
 
 
-@pytest.mark.parametrize("name, content", [
-    ("a.json", b"not json"),
-    ("b.json", b'{"id": "b", "verb": "explode"}'),
-    ("c.json", b'{"id": "c", "verb": "extend", "arguments": {"num_steps": -4}}'),
-    ("d.json", b'{"id": "d", "verb": "pause", "arguments": {"num_steps": 4}}'),
-    ("e.json", b'{"id": "\\ud800", "verb": "stop"}'),
-    ("f.json", b'{"id": "f", "verb": "stop", "time": Infinity}'),
-    (os.fsdecode(b"g\xff.json"), b"{}"),
-    ("h" * 240 + ".json", b"[]"),
-])
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("a.json", b"not json"),
+        ("b.json", b'{"id": "b", "verb": "explode"}'),
+        ("c.json", b'{"id": "c", "verb": "extend", "arguments": {"num_steps": -4}}'),
+        ("d.json", b'{"id": "d", "verb": "pause", "arguments": {"num_steps": 4}}'),
+        ("e.json", b'{"id": "\\ud800", "verb": "stop"}'),
+        ("f.json", b'{"id": "f", "verb": "stop", "time": Infinity}'),
+        (os.fsdecode(b"g\xff.json"), b"{}"),
+        ("h" * 240 + ".json", b"[]"),
+    ],
+)
 def test_nonsense_leaves_a_refusal_and_changes_nothing(control: Control, name: str, content: bytes) -> None:
     """A file of nonsense is refused with a reason that names it, and taken away."""
     (control.folder.requests / name).write_bytes(content)
@@ -124,10 +127,20 @@ def test_nonsense_leaves_a_refusal_and_changes_nothing(control: Control, name: s
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
-@given(content=st.binary(max_size=40) | st.fixed_dictionaries({
-    "id": st.text(max_size=4), "verb": st.sampled_from(["pause", "stop", "extend", "fly"]),
-    "time": st.floats(), "why": st.text(max_size=4), "arguments": st.dictionaries(st.text(max_size=9), st.integers()),
-}).map(json.dumps).map(str.encode))
+@given(
+    content=st.binary(max_size=40)
+    | st.fixed_dictionaries(
+        {
+            "id": st.text(max_size=4),
+            "verb": st.sampled_from(["pause", "stop", "extend", "fly"]),
+            "time": st.floats(),
+            "why": st.text(max_size=4),
+            "arguments": st.dictionaries(st.text(max_size=9), st.integers()),
+        }
+    )
+    .map(json.dumps)
+    .map(str.encode)
+)
 def test_no_file_stops_the_trainer(control: Control, content: bytes) -> None:
     """Any file at all is taken or refused."""
     (control.folder.requests / "any.json").write_bytes(content)
