@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from coldframe.errors import SourceError
 from coldframe.evaluate.bits_per_byte import Scored, bits_per_byte
 from coldframe.generate.engine import Engine
 from coldframe.generate.sampling import Sampling
@@ -32,8 +33,18 @@ class Judge:
         self.val_bpb: float | None = None
         self._documents = {source.name: list(source.validation.documents()) for source in sources}
 
-    def evaluate(self) -> float:
-        """Measure bits per byte by source and overall (by bytes), record them, and give the overall."""
+    def evaluate(self) -> float | None:
+        """Measure bits per byte by source and overall (by bytes), record them, and give the overall.
+
+        None, with an event, when no text is held out: that is no reason to stop training.
+        """
+        try:
+            return self._score()
+        except SourceError as error:
+            self.recorder.event("evaluate", f"bits per byte not measured: {error.message}", level="warning")
+            return None
+
+    def _score(self) -> float:
         context = self.trainer.plan.context
         scores = bits_per_byte(
             self.trainer.model,

@@ -97,8 +97,10 @@ class Saver:
         _log.info("checkpoint of step %d (%s, %.1f s)", state.step, reason, seconds)
         return name
 
-    def scored(self, val_bpb: float) -> None:
-        """Note the bits per byte of the present weights; the best are kept."""
+    def scored(self, val_bpb: float | None) -> None:
+        """Note the bits per byte of the present weights (None: not measured); the best are kept."""
+        if val_bpb is None:
+            return
         state = self.trainer.state
         if state.best_bpb is None or val_bpb < state.best_bpb:
             state.best_bpb, state.best_step = val_bpb, state.step
