@@ -14,6 +14,8 @@ import math
 import random
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -21,9 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 
 from coldframe.explore.serve import Explorer, Ready
 from coldframe.explore.settings import ExploreSettings
+from coldframe.run.lock import TrainerLock
 from coldframe.run.paths import RunFolder
 from coldframe.run.record import Recorder, StepRow, Telemetry
 from coldframe.run.schema import GROUPS
@@ -249,6 +253,56 @@ _FRAMES = """async () => {
 }"""
 
 
+def idle_cost(runs: Path, chromium: str, seconds: float) -> dict[str, float]:
+    """Percent of one core that an open page costs while a run writes three steps a second: explorer, then browser.
+
+    The explorer is a process of its own here, as in use, so that its time is not the writer's.
+    """
+    from playwright.sync_api import sync_playwright
+
+    folder = RunFolder(runs / "live")
+    write_run(folder, 2000)
+    recorder = Recorder(folder)
+    command = [sys.executable, "-m", "coldframe", "explore", "--runs", str(runs), "--port", "0", "--json", "--quiet"]
+    explorer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert explorer.stdout is not None
+    url = json.loads(explorer.stdout.readline())["url"]
+    found: dict[str, float] = {}
+    with TrainerLock(folder.lock).acquire(), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{url}runs/live")
+        page.wait_for_selector("#chart-loss[data-points]")
+        processes = {"explorer": [psutil.Process(explorer.pid)], "browser": _browsers(psutil.Process())}
+        before = {name: _cpu_seconds(group) for name, group in processes.items()}
+        began, rng = time.perf_counter(), random.Random(2)
+        for row in list(_rows(4000, rng))[2000:]:
+            recorder.step = row.step
+            recorder.steps([row])
+            if row.step % 15 == 0:
+                recorder.heartbeat("training", "", Telemetry(memory_bytes=10**9))
+            page.wait_for_timeout(330)
+            if time.perf_counter() - began > seconds:
+                break
+        spent = time.perf_counter() - began
+        found = {
+            name: round(100 * (_cpu_seconds(group) - before[name]) / spent, 2) for name, group in processes.items()
+        }
+        browser.close()
+    recorder.close()
+    explorer.terminate()
+    explorer.wait()
+    return found
+
+
+def _browsers(parent: psutil.Process) -> list[psutil.Process]:
+    return [child for child in parent.children(recursive=True) if "chrom" in child.name()]
+
+
+def _cpu_seconds(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes if process.is_running())
+
+
 def _figures(values: list[float]) -> dict[str, float | int]:
     return {"median": round(statistics.median(values), 4), "max": round(max(values), 4), "n": len(values)}
 
@@ -258,6 +312,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--idle-seconds", type=float, default=20.0)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--write", type=Path, help="only write the run under this folder")
     asked = parser.parse_args()
@@ -277,7 +332,10 @@ def main() -> None:
         finally:
             explorer.end()
             thread.join()
-    print(json.dumps({"steps": asked.steps, "metrics_bytes": num_bytes, **figures}))
+        idle = idle_cost(Path(runs), asked.chromium, asked.idle_seconds)
+    print(
+        json.dumps({"steps": asked.steps, "metrics_bytes": num_bytes, **figures, "open_page_percent_of_a_core": idle})
+    )
 
 
 if __name__ == "__main__":

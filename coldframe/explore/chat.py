@@ -98,7 +98,7 @@ def _answer(library: Library, view: RunView) -> SpeakerAnswer:
     elif weights.kind == "live":
         detail = f"published weights of step {count(weights.step)}"
     else:
-        detail = f"nothing newer is published, so the checkpoint of step {count(weights.step)} speaks"
+        detail = f"checkpoint of step {count(weights.step)} (nothing newer is published)"
     return SpeakerAnswer(
         ready=weights is not None,
         mode=mode(view),

@@ -33,9 +33,9 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "learning_rate": Quantity(
         title="Learning rate",
-        unit="",
+        unit="of its peak",
         command="coldframe plan --json",
-        measured="the schedule's value for the matrices, at each step",
+        measured="the schedule's factor at each step; every group of parameters multiplies its own peak rate by it",
     ),
     "grad_norm": Quantity(
         title="Gradient norm",

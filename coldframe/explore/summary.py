@@ -82,7 +82,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recent:
-    """The newest steps of the newest segment."""
+    """The newest steps, as far back as their segment reaches."""
 
     step: np.ndarray
     loss: np.ndarray
@@ -174,7 +174,7 @@ def find_setting(plan: Mapping[str, Any], name: str) -> Any:
 def _recent(view: RunView) -> _Recent:
     rows = view.query(
         "SELECT step, train_loss, time, tokens_per_second FROM steps WHERE id > (SELECT MAX(id) FROM steps) - ?"
-        " AND segment = (SELECT MAX(segment) FROM segments) ORDER BY id",
+        " AND segment = (SELECT segment FROM steps ORDER BY id DESC LIMIT 1) ORDER BY id",
         (RECENT_STEPS,),
     )
     table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 4)

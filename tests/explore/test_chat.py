@@ -73,7 +73,7 @@ def test_newer_weights_speak_from_the_next_turn_on(runs: Path, serve: Serve) -> 
     client = serve(runs).client
     assert (
         client.get("/runs/a/chat.json").json()["detail"]
-        == "nothing newer is published, so the checkpoint of step 40 speaks"
+        == "checkpoint of step 40 (nothing newer is published)"
     )
     first = turn(client, "a", text="The", sampling={"max_tokens": 4, "seed": 1})
     publish_anew(folder, recorder, step=60, seed=5)

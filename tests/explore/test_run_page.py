@@ -140,7 +140,7 @@ def test_what_is_not_there_yet_is_said_in_words(runs: Path, serve: Serve, open_p
     page.goto(f"{url}/runs/died")
     expect(page.locator("#sentence")).to_contain_text("The trainer died at step 30")
     page.goto(f"{url}/runs/dyed")
-    expect(page.locator("#sentence")).to_contain_text("no run 'dyed'")
+    expect(page.locator("#sentence")).to_contain_text("No run 'dyed'")
     expect(page.locator("#notice")).to_contain_text("did you mean 'died'?")
 
 

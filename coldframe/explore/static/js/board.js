@@ -177,7 +177,8 @@ export class Board {
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.textAlign = "right";
-    ctx.fillText(`clipped above ${short(limit)}`, bbox.left + bbox.width - 4, y - 5);
+    ctx.textBaseline = "bottom";
+    ctx.fillText(`clipped above ${short(limit)}`, bbox.left + bbox.width - 4, y - 3);
     ctx.restore();
   }
 }

@@ -118,7 +118,9 @@ export class Chart {
     const under = this.chart?.cursor.idx ?? null;
     const at = under ?? this.data[0].length - 1;
     const place = this.axis === "step" ? `at ${under === null ? "step " : ""}${whole(this.data[0][at])}` : `at ${large(this.data[0][at])} ${this.axis}`;
-    this.readout.replaceChildren(...this.options.readout(this.data, at), el("span", {}, place));
+    const nodes = this.options.readout(this.data, at);
+    nodes.splice(this.options.many ? nodes.length : 1, 0, el("span", {}, place));
+    this.readout.replaceChildren(...nodes);
   }
 
   press(event) {

@@ -10,7 +10,7 @@ const DIALS = [
 ];
 const LEASE_SECONDS = 20;
 const IDLE_SECONDS = 120; // without a word for so long, nobody is taken to be talking
-const ENDS = { stop: "stopped at a stop text", end: "ended its turn", length: "reached the tokens asked for", context: "the context is full", stopped: "stopped", error: "broke off" };
+const ENDS = { stop: "stopped at a stop text", end: "ended its turn", length: "cut off there, as asked", context: "the context is full", stopped: "stopped", error: "broke off" };
 
 export class Chat {
   constructor(path, name, page) {

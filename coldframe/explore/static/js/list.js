@@ -99,6 +99,7 @@ function open(at) {
 
 begin().catch((error) => {
   put(byId("sentence"), "The runs cannot be read.");
+  state(byId("line"), "critical", "not connected");
   byId("sentence").className = "sentence critical";
   byId("notice").hidden = false;
   put(byId("notice"), `${error.message}. ${error.advice ?? "Is the explorer still running? Reload to try again."}`);

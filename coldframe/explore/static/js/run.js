@@ -2,7 +2,7 @@
 
 import { Board } from "./board.js";
 import { Chat } from "./chat.js";
-import { ask, byId, el, put, say } from "./dom.js";
+import { ask, byId, el, put, say, state } from "./dom.js";
 import { ago, bytes, clock, duration, fixed, large, short, whole } from "./format.js";
 import { shortcuts } from "./keys.js";
 import { Samples } from "./samples.js";
@@ -99,14 +99,22 @@ function plainValue(value) {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
 }
 
+/** The plan and its reasons; what else run.toml holds folded away below. */
 function showPlan(rows) {
-  const table = new Table(byId("plan"), [
-    ["Setting", (row) => [row.table && el("span", { className: "quiet" }, `${row.table}.`), row.name], "nowrap"], ["Value", (row) => plainValue(row.value)], ["Because", (row) => row.reason || el("span", { className: "quiet" }, "as given or by default"), "reason"],
-  ], { none: "The plan is empty.", id: (row) => `${row.table}.${row.name}`, oldestFirst: true, label: "Plan" });
-  table.all = true;
-  table.add(rows);
+  const rest = el("section", {}, el("header"));
+  planTable(byId("plan"), rows.filter((row) => row.table === "plan"), "Plan");
+  byId("plan").append(el("details", {}, el("summary", {}, "Settings, sources and environment"), rest));
+  planTable(rest, rows.filter((row) => row.table !== "plan"), "Settings, sources and environment");
   const every = rows.find((row) => row.name === "sample_every")?.value;
   return typeof every === "number" ? every : null;
+}
+
+function planTable(section, rows, label) {
+  const table = new Table(section, [
+    ["Setting", (row) => [row.table && row.table !== "plan" && el("span", { className: "quiet" }, `${row.table}.`), row.name], "nowrap"], ["Value", (row) => plainValue(row.value)], ["Because", (row) => row.reason, "reason"],
+  ], { none: "The plan is empty.", id: (row) => `${row.table}.${row.name}`, oldestFirst: true, label });
+  table.all = true;
+  table.add(rows);
 }
 
 async function begin() {
@@ -185,6 +193,7 @@ shortcuts([
 
 begin().then(() => { chat = new Chat(path, name, page); }).catch((error) => {
   byId("sentence").className = "sentence critical";
-  put(byId("sentence"), error.status === 404 || error.status === 400 ? `${error.message}.` : "This run cannot be read.");
+  put(byId("sentence"), error.status === 404 || error.status === 400 ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "This run cannot be read.");
+  state(byId("line"), "critical", "not connected");
   notice(`${error.status ? "" : `${error.message}. `}${error.advice ?? "Is the explorer still running? Reload to try again."}`);
 });
