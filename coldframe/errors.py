@@ -49,7 +49,8 @@ class ColdframeError(Exception):
         return {"kind": self.kind, "message": self.message, "advice": self.advice}
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.advice}".rstrip(" .") + "." if self.advice else self.message
+        end = "" if self.advice.endswith(("?", ".", ")")) else "."
+        return f"{self.message}. {self.advice}{end}" if self.advice else self.message
 
 
 class UsageError(ColdframeError):

@@ -93,6 +93,7 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
         free_memory=min(free, limit) if limit else free,
         num_cores=num_cores(),
         ranks=ranks,
+        bfloat16=_cpu_multiplies_bfloat16(),
         compiles=shutil.which("g++") is not None or shutil.which("clang++") is not None,
     )
 
@@ -135,6 +136,16 @@ def _cpu_name() -> str:
         return names[0] if names else "CPU"
     except OSError:
         return "CPU"
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16 products (AVX512-BF16 or AMX), twice as fast as float32."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags.split() or "amx_bf16" in flags.split()
 
 
 def _has_triton() -> bool:

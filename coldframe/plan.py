@@ -68,6 +68,7 @@ class Plan:
     device: Literal["cpu", "cuda"]
     ranks: int
     dtype: Literal["float32", "bfloat16"]
+    orthogonal_dtype: Literal["float32", "bfloat16"]
     attention: Literal["blocked", "fused"]
     recompute: bool
     compile: bool
@@ -322,9 +323,7 @@ def _execution(
     why |= {
         "device": f"{hardware.name}",
         "ranks": "processes that share the batch",
-        "dtype": "given"
-        if settings.dtype != "auto"
-        else "bfloat16 where the device multiplies it faster, else float32",
+        "dtype": "given" if settings.dtype != "auto" else "bfloat16 on a GPU that multiplies it faster, else float32",
         "attention": "given"
         if settings.attention != "auto"
         else "flash attention"
@@ -341,6 +340,7 @@ def _execution(
     }
     return {
         "dtype": dtype,
+        "orthogonal_dtype": "bfloat16" if hardware.bfloat16 else "float32",
         "attention": attention,
         "device_batch": device_batch,
         "recompute": recompute,

@@ -66,13 +66,15 @@ def _loss_and_gradient(rows_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask
     """Each row's masked loss (float32) and its gradient with respect to the logits (the rows' dtype)."""
     logits = rows_NC @ head_VC.t()
     targets_N1, mask_N1 = targets_N.unsqueeze(1), mask_N.unsqueeze(1)
-    softmax = torch.softmax(logits, dim=1, dtype=torch.float32)
-    losses = -softmax.gather(1, targets_N1).log()
-    if softmax.is_cuda or not bool(torch.isfinite(losses).all()):
-        # Where the target's probability is too small for its logarithm, that of the largest, at least 1/V, still works.
-        largest = logits.max(dim=1, keepdim=True)
-        log_sum = largest.values.float() - softmax.gather(1, largest.indices).log()
-        losses = log_sum - logits.gather(1, targets_N1).float()
+    if logits.is_cuda or logits.dtype != torch.float32:
+        softmax = torch.softmax(logits, dim=1, dtype=torch.float32)
+        losses = torch.logsumexp(logits.float(), dim=1, keepdim=True) - logits.gather(1, targets_N1).float()
+    else:
+        softmax = torch.softmax(logits, dim=1, out=logits)
+        losses = -softmax.gather(1, targets_N1).log()
+        if not bool(torch.isfinite(losses).all()):  # a probability too small for its logarithm: rare, so made again
+            logits = rows_NC @ head_VC.t()
+            losses = torch.logsumexp(logits, dim=1, keepdim=True) - logits.gather(1, targets_N1)
     softmax.scatter_add_(1, targets_N1, softmax.new_full(targets_N1.shape, -1.0))
     if softmax.is_cuda or not bool(mask_N.all()):
         losses, softmax = losses * mask_N1, softmax.mul_(mask_N1)

@@ -17,7 +17,7 @@ from coldframe.model.schedule import StepRates
 from coldframe.model.transformer import Transformer
 
 #: Numbers handled together by AdamW on a CPU: few enough that all its passes stay in the cache.
-CHUNK_ON_CPU = 1 << 16
+CHUNK_ON_CPU = 1 << 17
 EPSILON = 1e-10
 
 
@@ -49,11 +49,11 @@ class _Member:
 class Optimizer:
     """Holds the moments of a model's parameters; every tensor of its state is float32."""
 
-    def __init__(self, model: Transformer, rates: Rates) -> None:
+    def __init__(self, model: Transformer, rates: Rates, *, orthogonal_dtype: torch.dtype = torch.float32) -> None:
         self.rates = rates
         self.num_updates = 0
         self._head_rows = (model.sizes.num_heads * model.sizes.head_dim, model.sizes.kv_width, model.sizes.kv_width)
-        self._matrix_type = model.compute_dtype
+        self._orthogonal_dtype = orthogonal_dtype
         self.members = [_member(name, parameter, rates) for name, parameter in model.named_parameters()]
         self._tables = [member for member in self.members if member.group not in ("attention", "mlp")]
         self._matrices = [member for member in self.members if member.group in ("attention", "mlp")]
@@ -143,7 +143,7 @@ class Optimizer:
             momentum.lerp_(gradient, 1 - step.momentum)
             gradient.lerp_(momentum, step.momentum)
         for rows in self._row_blocks(members[0]):
-            updates = orthogonalise(torch.stack([_grad(m.parameter)[rows] for m in members]), self._matrix_type)
+            updates = orthogonalise(torch.stack([_grad(m.parameter)[rows] for m in members]), self._orthogonal_dtype)
             height, width = updates.shape[-2:]
             for member, update in zip(members, updates.unbind(), strict=True):
                 self._even_rows(self.state[f"{member.name}.row_second"][rows], update)

@@ -71,14 +71,15 @@ class Loop:
             return from_leader(None, self.ranks)
         decision = self.leader.control.decide()
         if stop_at is not None and self.trainer.state.step >= stop_at and not decision.leave:
-            decision = dataclasses.replace(decision, checkpoint="stop-at", leave="stop")
+            decision = dataclasses.replace(decision, leave="stop")
         return from_leader(decision, self.ranks)
 
     def _step(self, reader: Prefetcher) -> None:
         began = time.perf_counter()
         batch = next(reader)
-        result = self.trainer.step(batch)
         state, plan = self.trainer.state, self.trainer.plan
+        micro_batch = state.device_batch
+        result = self.trainer.step(batch)
         state.next_row = reader.row
         if self.leader is not None:
             seconds = time.perf_counter() - began
@@ -86,7 +87,20 @@ class Loop:
             self.leader.steps.add(result, state, batch, self.stream.names, seconds, plan.total_batch_tokens)
             self.leader.heartbeat.tokens_per_second = plan.total_batch_tokens / seconds
             self.leader.control.recorder.step = state.step
+            if state.device_batch < micro_batch:
+                self._ran_out_of_memory(micro_batch)
             self.leader.saver.publish_if_wanted()
+
+    def _ran_out_of_memory(self, micro_batch: int) -> None:
+        assert self.leader is not None
+        state = self.trainer.state
+        self.leader.control.recorder.event(
+            "memory",
+            f"memory ran out in step {state.step}: {state.device_batch} rows a micro-batch from now on instead of "
+            f"{micro_batch}; the batch stays as it was",
+            level="warning",
+            detail={"device_batch": state.device_batch, "before": micro_batch},
+        )
 
     def _after_step(self) -> None:
         if self.leader is None:

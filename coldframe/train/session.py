@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import gc
 import logging
 import signal
@@ -54,8 +55,8 @@ class Outcome:
     status: str
 
 
-def train(folder: RunFolder, settings: Settings, *, stop_at: int | None, progress: Progress) -> Outcome:
-    """Start a run, or resume it where it was: by its name alone.
+def train(folder: RunFolder, settings: Settings, *, stop_at: int | None, progress: Progress) -> Outcome | None:
+    """Start a run, or resume it where it was: by its name alone. Ranks that do not lead have no outcome.
 
     Raises:
         ColdframeError: with what to do next; whatever was saved stays.
@@ -81,23 +82,26 @@ class Session:
         self._reason = "start" if opened.is_new else "resume"
         prepare_torch(self.run_file.plan)
 
-    def run(self, stop_at: int | None) -> Outcome:
-        """Train until the end or a stop, sleeping through pauses."""
+    def run(self, stop_at: int | None) -> Outcome | None:
+        """Train until the end or a stop, sleeping through pauses; only rank 0 has an outcome to tell."""
         if not self.ranks.leads:
-            return self._follow(stop_at)
+            self._follow(stop_at)
+            return None
         recorder = Recorder(self.folder)
         try:
             control = Control(self.folder, recorder)
             with control.signals():
                 while True:
                     end, outcome = self._stretch(recorder, control, stop_at)
-                    if end != "paused" or not self._sleep(recorder, control):
+                    if end != "paused":
                         return outcome
+                    if not self._sleep(recorder, control):
+                        return dataclasses.replace(outcome, status="stopped")
                     self._reason = "resume after a pause"
         finally:
             recorder.close()
 
-    def _follow(self, stop_at: int | None) -> Outcome:
+    def _follow(self, stop_at: int | None) -> None:
         """The part of a rank that does not lead: it learns, and does as rank 0 decides."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)  # torchrun tells every rank; rank 0 decides for all
@@ -112,21 +116,10 @@ class Session:
             )
             end = loop.run(stop_at)
             self.run_file = loop.run_file
-            step, num_tokens = trainer.state.step, trainer.state.num_tokens
             del trainer, loop
             self._free()
             if end != "paused" or not from_leader(None, self.ranks):
-                return Outcome(
-                    run=self.folder.name,
-                    step=step,
-                    train_loss=None,
-                    val_bpb=None,
-                    num_tokens=num_tokens,
-                    tokens_per_second=None,
-                    peak_memory_bytes=0,
-                    weights_sha256="",
-                    status=end,
-                )
+                return
 
     def _stretch(self, recorder: Recorder, control: Control, stop_at: int | None) -> tuple[End, Outcome]:
         """From a start or checkpoint to the next end, stop or pause."""

@@ -53,7 +53,7 @@ class Trainer:
         )
         self.model.initialise(plan.seed)
         self.model.to(self.device)
-        self.optimizer = Optimizer(self.model, rates_of(plan))
+        self.optimizer = Optimizer(self.model, rates_of(plan), orthogonal_dtype=getattr(torch, plan.orthogonal_dtype))
         self._forward = torch.compile(self.model, dynamic=False) if plan.compile else self.model
 
     def set_horizon(self, horizon: Callable[[int], int]) -> None:

@@ -115,12 +115,13 @@ class ExtendVerb:
     """End with one line of JSON on standard output."""
 
 
-def train_run(verb: TrainVerb, progress: Progress) -> dict[str, Any]:
-    """Train, and give the fields of the outcome."""
+def train_run(verb: TrainVerb, progress: Progress) -> dict[str, Any] | None:
+    """Train, and give the fields of the outcome; nothing on a rank that does not lead."""
     folder = run_folder(verb.run, verb.runs)
     if verb.stop_at is not None and verb.stop_at < 0:
         raise SettingsError(f"--stop-at cannot be {verb.stop_at}", advice="give the step to stop at, 0 or more")
-    return as_json(train(folder, settings_of(verb), stop_at=verb.stop_at, progress=progress))
+    outcome = train(folder, settings_of(verb), stop_at=verb.stop_at, progress=progress)
+    return as_json(outcome) if outcome is not None else None
 
 
 def settings_of(verb: TrainVerb | PlanVerb) -> Settings:
