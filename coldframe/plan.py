@@ -286,11 +286,11 @@ def _rates(settings: PlanSettings, sizes: Sizes, batch: int, num_steps: int, why
     by_width = math.sqrt(RATE_WIDTH / sizes.width)
     scaling = f"tuned at width {RATE_WIDTH}, batch {RATE_BATCH:,}; times sqrt(batch ratio) {by_batch:.3g}"
     rates = {
-        "embedding_rate": 0.065 * by_batch * by_width,
-        "value_embedding_rate": 0.0325 * by_batch * by_width,
-        "head_rate": 0.00173 * by_batch * by_width,
-        "scalar_rate": 0.0125 * by_batch,
-        "matrix_rate": 0.0025 * by_batch,
+        "embedding_rate": 0.26 * by_batch * by_width,
+        "value_embedding_rate": 0.13 * by_batch * by_width,
+        "head_rate": 0.0069 * by_batch * by_width,
+        "scalar_rate": 0.05 * by_batch,
+        "matrix_rate": 0.01 * by_batch,
     }
     for name in ("embedding_rate", "value_embedding_rate", "head_rate"):
         why[name] = f"{scaling}, times sqrt(width ratio) {by_width:.3g}"
