@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import select
 import subprocess
 import sys
@@ -21,11 +22,11 @@ _READY_SECONDS = 60.0
 _log = logging.getLogger("coldframe")
 
 
-def train_and_explore(verb: TrainVerb, progress: Progress) -> dict[str, Any]:
+def train_and_explore(verb: TrainVerb, progress: Progress) -> dict[str, Any] | None:
     """Train, with the explorer in a process of its own beside it when that was asked for."""
     from coldframe.train.verbs import settings_of, train_run
 
-    if not verb.explore:
+    if not verb.explore or os.environ.get("RANK", "0") != "0":  # one explorer, whatever the number of ranks
         return train_run(verb, progress)
     explorer = settings_of(verb).explore
     process = subprocess.Popen(

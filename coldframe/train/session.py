@@ -172,6 +172,7 @@ class Session:
             load_checkpoint(trainer, found or checkpoints.find_checkpoint(self.folder, step))
         else:
             trainer.state.stages = [dict(stage) for stage in self.opened.first_stages]
+        probed = probe(self.run_file, trainer) if step is None else []  # on every rank: a step sums over them
         if recorder is not None:
             checkpoints.clear_leftovers(self.folder)
             recorder.begin_segment(
@@ -182,10 +183,12 @@ class Session:
                 environment=environment(),
                 changed=self.opened.changed,
             )
-            self._record_beginning(recorder, trainer, warnings)
+            self._record_beginning(recorder, trainer, warnings, probed)
         return trainer
 
-    def _record_beginning(self, recorder: Recorder, trainer: Trainer, warnings: list[str]) -> None:
+    def _record_beginning(
+        self, recorder: Recorder, trainer: Trainer, warnings: list[str], probed: list[str]
+    ) -> None:
         step = trainer.state.step
         for text in warnings:
             recorder.event("checkpoint", text, level="warning")
@@ -195,8 +198,8 @@ class Session:
         if step == 0:
             for stage in trainer.state.stages:
                 recorder.stage(**stage)
-            for line in probe(self.run_file, trainer):
-                recorder.event("memory", line)
+        for line in probed:
+            recorder.event("memory", line)
         recorder.event(self._reason.split()[0], f"training from step {step} of {self.run_file.num_steps:,}")
         _log.info("training %s from step %d of %d", self.folder.name, step, self.run_file.num_steps)
 
