@@ -1,4 +1,4 @@
-"""The reader's side: which row stands for a step, what buckets keep, how a run stands before and while it is written."""
+"""The reader's side: which row stands for a step, what buckets keep, how a run stands while it is written."""
 
 from __future__ import annotations
 
