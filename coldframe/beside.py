@@ -27,7 +27,7 @@ def train_and_explore(verb: TrainVerb, progress: Progress) -> dict[str, Any] | N
     from coldframe.train.verbs import settings_of, train_run
 
     if not verb.explore or os.environ.get("RANK", "0") != "0":  # one explorer, whatever the number of ranks
-        return train_run(verb, progress)
+        return _said_next(verb, train_run(verb, progress))
     explorer = settings_of(verb).explore
     process = subprocess.Popen(
         [
@@ -51,7 +51,7 @@ def train_and_explore(verb: TrainVerb, progress: Progress) -> dict[str, Any] | N
     )
     try:
         _log.info("the explorer is open at %s", _ready_url(process))
-        return train_run(verb, progress)
+        return _said_next(verb, train_run(verb, progress))
     finally:
         process.terminate()
         process.wait(timeout=_READY_SECONDS)
@@ -73,6 +73,18 @@ def chat(settings: ChatSettings) -> dict[str, Any] | None:
         sys.stdout.flush()
 
     return talk(settings, out)
+
+
+def _said_next(verb: TrainVerb, result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The result, after a word on what to type next."""
+    if result is not None:
+        command = os.path.relpath(sys.argv[0]) if sys.argv[0].endswith("coldframe") else "coldframe"
+        where = "" if str(verb.runs) == "runs" else f" --runs {verb.runs}"
+        again = "" if result["status"] == "done" else f"{command} train --run {verb.run}{where} goes on; "
+        _log.info(
+            "next: %s%s chat %s%s talks to it; %s explore%s shows it", again, command, verb.run, where, command, where
+        )
+    return result
 
 
 def _ready_url(process: subprocess.Popen[str]) -> str:

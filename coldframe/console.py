@@ -86,7 +86,7 @@ def show_fields(fields: Mapping[str, Any]) -> None:
     console = Console()
     width = max((len(name) for name in fields), default=0)
     for name, value in fields.items():
-        console.print(f"{name:<{width}}  {_shown(name, value)}", highlight=False, markup=False)
+        console.print(f"{name:<{width}}  {_shown(name, value)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_checks(result: Mapping[str, Any]) -> None:

@@ -22,6 +22,8 @@ from coldframe.tokens.tokenizer import Tokenizer
 from coldframe.train.mixing import first_stage
 from coldframe.train.runfile import RunFile, apply_changes, read_run_file, save_run_file, write_run_file
 
+#: Tokens per second to begin measuring with, where nothing is known yet.
+_GUESSED_SPEED = {"cpu": 3000.0, "cuda": 100_000.0}
 Progress = Callable[[str, float], None]
 _log = logging.getLogger("coldframe")
 
@@ -79,7 +81,7 @@ def open_new(
     if settings.plan.vocab_size is None:
         reasoned = dataclasses.replace(reasoned, reasons={**reasoned.reasons, "vocab_size": "the tokenizer's"})
     if measure and settings.plan.minutes and not (settings.plan.num_steps or settings.plan.num_tokens):
-        reasoned = _within_minutes(plan_settings, hardware, settings, reasoned, measure)
+        reasoned = _within_minutes(plan_settings, hardware, settings, measure)
     check_fits(reasoned)
     stage = first_stage(prepared.sources, {source.name: source for source in wanted})
     folder.create()
@@ -195,22 +197,25 @@ def _within_minutes(
     plan_settings: PlanSettings,
     hardware: Hardware,
     settings: Settings,
-    reasoned: Reasoned,
     measure: Callable[[Reasoned], float],
 ) -> Reasoned:
     """The plan whose horizon takes the wished minutes at the speed that this machine shows.
 
-    The batch follows from the horizon and the speed from the batch, so the first guess is measured at the batch that a
-    fresh guess of the speed gives, and once more if that changed the batch.
+    The batch follows from the horizon and the speed from the batch, so a guess of the speed comes first, and what was
+    measured is measured again when it changes the batch.
     """
-    assert settings.plan.minutes is not None
+    minutes = settings.plan.minutes
+    assert minutes is not None
+
+    def planned(speed: float) -> Reasoned:
+        tokens = max(speed * 60 * minutes, 1.0)
+        return make_plan(dataclasses.replace(plan_settings, num_tokens=tokens), hardware, seed=settings.train.seed)
+
+    reasoned, measured_batch = planned(_GUESSED_SPEED[hardware.device]), 0
     for _ in range(2):
-        speed = measure(reasoned)
-        tokens = speed * 60 * settings.plan.minutes
-        again = make_plan(dataclasses.replace(plan_settings, num_tokens=tokens), hardware, seed=settings.train.seed)
-        same_batch = again.plan.total_batch_tokens == reasoned.plan.total_batch_tokens
-        reasoned = again
-        if same_batch:
-            break
+        if reasoned.plan.total_batch_tokens != measured_batch:
+            measured_batch = reasoned.plan.total_batch_tokens
+            speed = measure(reasoned)
+            reasoned = planned(speed)
     why = f"{settings.plan.minutes:g} minutes at the {speed:,.0f} tokens/s measured before the start"
     return dataclasses.replace(reasoned, reasons={**reasoned.reasons, "num_steps": why})
