@@ -97,7 +97,7 @@ def _machine_checks(runs: Path) -> list[Check]:
     except RuntimeError as error:  # a card that is there and does not answer
         hardware = detect("cpu")
         checks = [Check(name="device", ok=False, detail=_first_line(error), advice=_ON_THE_CPU)]
-    checks += [check_memory(hardware), check_disk(folder, hardware), check_file_system(folder)]
+    checks += [check_memory(hardware), check_runs(runs), check_disk(folder, hardware), check_file_system(folder)]
     checks += [in_runs_folder("sqlite", folder, check_sqlite), in_runs_folder("lock", folder, check_lock)]
     return [
         *checks, check_compile(hardware), check_corpus(), check_tokenizer(), check_pages(), check_port(),
@@ -139,9 +139,9 @@ def check_device(hardware: Hardware) -> Check:
     import torch
 
     if hardware.device == "cpu":
-        kind = torch.backends.cpu.get_cpu_capability()
-        detail = f"{hardware.name}, {hardware.num_cores} core(s), {kind}, float32; no GPU"
-        return Check(name="device", ok=True, detail=detail)
+        kind = torch.backends.cpu.get_cpu_capability() + (" with bfloat16 products" if hardware.bfloat16 else "")
+        detail = f"{hardware.name}, {hardware.num_cores} core(s), {kind}; no GPU"
+        return Check(name="device", ok=True, detail=detail, advice=about_quota(hardware.num_cores))
     dtype = torch.bfloat16 if hardware.bfloat16 else torch.float32
     detail = f"{hardware.name}, {'bfloat16' if hardware.bfloat16 else 'float32 (no bfloat16)'}"
     try:
@@ -150,6 +150,18 @@ def check_device(hardware: Hardware) -> Check:
     except RuntimeError as error:  # a driver that is too old, a card that this torch has no kernels for
         works, detail = False, f"{detail}: {_first_line(error)}"
     return Check(name="device", ok=works, detail=detail, advice="" if works else _ON_THE_CPU)
+
+
+def about_quota(num_cores: int, limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> str:
+    """What to do when a container may use fewer processors than it sees: threads would wait for each other."""
+    try:
+        quota, period = limit.read_text(encoding="ascii").split()
+        allowed = float(quota) / float(period)
+    except (OSError, ValueError):  # no such limit, or "max"
+        return ""
+    if allowed >= num_cores:
+        return ""
+    return f"this container may use {allowed:g} of them: give --set plan.threads={max(1, int(allowed))}"
 
 
 def _first_line(error: RuntimeError) -> str:
@@ -177,6 +189,18 @@ def _need(hardware: Hardware, depth: int) -> tuple[MemoryNeed, bool]:
 
     reasoned = make_plan(PlanSettings(depth=depth), hardware)
     return reasoned.memory, reasoned.plan.fits
+
+
+def check_runs(runs: Path) -> Check:
+    """Whether the runs folder is one, or can become one."""
+    folder = nearest_folder(runs)
+    if folder == runs.absolute():
+        return Check(name="runs folder", ok=True, detail=str(folder))
+    in_the_way = folder / runs.absolute().relative_to(folder).parts[0]
+    if in_the_way.exists():
+        detail = f"{in_the_way} is a file"
+        return Check(name="runs folder", ok=False, detail=detail, advice="name another folder: --runs FOLDER")
+    return Check(name="runs folder", ok=True, detail=f"{runs.absolute()} does not exist yet; training makes it")
 
 
 def check_disk(folder: Path, hardware: Hardware) -> Check:

@@ -51,6 +51,18 @@ def test_command_line(tmp_path: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["ok"] is True
 
 
+def test_command_line_where_nothing_works() -> None:
+    """A check that fails makes the exit status 1, and the checks are still all there."""
+    done = subprocess.run([sys.executable, "-m", "coldframe", "doctor", "--json", "--runs", "/proc/runs"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["ok"] is False
+    failing = {check["name"] for check in found["checks"] if not check["ok"]}
+    assert {"sqlite", "lock"} <= failing
+    assert all(check["advice"] for check in found["checks"] if not check["ok"])
+
+
 @pytest.mark.parametrize(("folder", "kind", "mount"), [
     ("/var/lib", "ext4", "/"),
     ("/home/eva/runs", "nfs4", "/home"),
@@ -97,6 +109,28 @@ def test_nearest_folder(tmp_path: Path) -> None:
     assert doctor.nearest_folder(tmp_path) == tmp_path
     (tmp_path / "file").touch()
     assert doctor.nearest_folder(tmp_path / "file") == tmp_path
+
+
+def test_runs_folder(tmp_path: Path) -> None:
+    """A file where the folder should be is said to be in the way."""
+    (tmp_path / "file").touch()
+    assert doctor.check_runs(tmp_path).ok
+    assert "training makes it" in doctor.check_runs(tmp_path / "a" / "b").detail
+    for runs in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        check = doctor.check_runs(runs)
+        assert not check.ok and check.detail == f"{tmp_path / 'file'} is a file"
+
+
+@pytest.mark.parametrize(("text", "threads"), [
+    ("200000 100000", "2"), ("50000 100000", "1"), ("max 100000", ""), ("1600000 100000", ""), ("", ""),
+])
+def test_quota(text: str, threads: str, tmp_path: Path) -> None:
+    """A container that may use fewer processors than it sees should be told so."""
+    limit = tmp_path / "cpu.max"
+    limit.write_text(text)
+    advice = doctor.about_quota(8, limit)
+    assert advice.endswith(f"plan.threads={threads}") if threads else advice == ""
+    assert doctor.about_quota(8, tmp_path / "nothing") == ""
 
 
 def test_packages() -> None:
