@@ -21,17 +21,17 @@ PATIENCE = 120.0
 ROOT = Path(__file__).parents[2]
 
 WORDS = (
-    "the frame of glass stood open while seeds took root and light fell upon warm soil where water ran down each pane of "
-    "morning frost before any gardener came to lift its lid or read what had grown there over night in rows"
-).split()
+    "the frame of glass stood open while seeds took root and light fell upon warm soil where water ran down each pane "
+    "of morning frost before any gardener came to lift its lid or read what had grown there over night in rows"
+)
 
 
 def write_text(folder: Path) -> None:
     """Thirty short documents of common words: under 100 rows of 64 tokens an epoch."""
     folder.mkdir(parents=True)
-    draw = random.Random(1)
+    draw, words = random.Random(1), WORDS.split()
     for number in range(30):
-        sentences = (" ".join(draw.choices(WORDS, k=draw.randint(4, 14))).capitalize() + "." for _ in range(8))
+        sentences = (" ".join(draw.choices(words, k=draw.randint(4, 14))).capitalize() + "." for _ in range(8))
         (folder / f"{number:02}.txt").write_text(" ".join(sentences))
 
 
