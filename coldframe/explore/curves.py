@@ -20,7 +20,8 @@ COLUMNS = tuple(
 ) + tuple(f"{kind}_norm_{group}" for kind in ("grad", "update") for group in GROUPS)
 #: What the run page draws.
 CHARTED = ("train_loss", "learning_rate", "grad_norm", "clip_scale", "tokens_per_second")
-AXES = ("step", "tokens", "hours")
+#: What drawing those takes: the axes too.
+READ = (*CHARTED, "num_tokens", "seconds")
 MAX_POINTS = 20_000
 
 

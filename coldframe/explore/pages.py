@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request
+from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from coldframe.errors import RunNameError, RunNotFoundError
 from coldframe.explore.cursors import newest_cursor
-from coldframe.explore.curves import CHARTED, as_bytes, as_json, curves
+from coldframe.explore.curves import CHARTED, READ, as_bytes, as_json, curves
 from coldframe.explore.library import Library
 from coldframe.explore.quantities import QUANTITIES
 from coldframe.explore.shapes import PlanAnswer, PlanRow, Rows, RunPage, RunsPage
@@ -78,12 +79,13 @@ def run_json(request: Request, name: str) -> RunPage:
 def run_page(request: Request, name: str) -> FileResponse:
     """One run, as a page; for a name that does not exist the page says so."""
     library: Library = request.app.state.library
+    headers = {"cache-control": "no-cache"}
     try:
-        library.view(name)
-        status = 200
+        view = library.view(name)
     except (RunNotFoundError, RunNameError):
-        status = 404
-    return FileResponse(STATIC / "run.html", status_code=status, headers={"cache-control": "no-cache"})
+        return FileResponse(STATIC / "run.html", status_code=404, headers=headers)
+    ahead = BackgroundTask(view.metrics, READ)  # a long run's columns are read while the browser loads the scripts
+    return FileResponse(STATIC / "run.html", headers=headers, background=ahead)
 
 
 def _curves(request: Request, name: str, columns: str, start: int | None, end: int | None, points: int) -> Any:

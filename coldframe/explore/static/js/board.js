@@ -7,12 +7,16 @@ import { fixed, short, whole } from "./format.js";
 import { explain } from "./tips.js";
 
 const SMOOTHED_PART = 0.01; // of the points in view, on either side
+const RESTING_MS = 5000, AWAKE_MS = 10000; // between two drawings while nobody acts; how long an act counts
 const DASHES = [undefined, [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [1, 4]];
 
 export class Board {
   constructor(uPlot, page, path) {
     this.page = page;
     this.axis = "step";
+    this.painted = this.touched = 0;
+    this.timer = null;
+    for (const act of ["pointermove", "keydown", "wheel"]) addEventListener(act, () => { this.touched = performance.now(); }, { passive: true });
     this.scores = new Map(); // source -> rows of bits per byte
     this.curves = new Curves(path, Math.max(600, Math.min(2000, Math.round(innerWidth * 1.2))));
     const shared = { onzoom: (range) => this.zoom(range), onreset: () => this.zoom(null), onread: say };
@@ -79,7 +83,7 @@ export class Board {
   /** Rows from the stream; those that trained a step anew make the curves be read again. */
   async append(rows) {
     if (this.curves.append(rows) === "reload") await this.refresh();
-    else this.draw();
+    else this.drawInTime();
   }
 
   /** Zoom to a range of the axis in use, or show everything. What arrives later does not move it. */
@@ -105,12 +109,18 @@ export class Board {
     this.draw();
   }
 
+  /** Draw new steps: at once for somebody who is at work on the page, else every few seconds, as training pays for it. */
+  drawInTime() {
+    const now = performance.now(), rest = now - this.touched < AWAKE_MS ? 0 : Math.max(0, RESTING_MS - (now - this.painted));
+    this.timer ??= setTimeout(() => { this.timer = null; this.draw(); }, rest);
+  }
+
   /** Draw at the next frame; a hidden page waits until somebody looks. */
   draw() {
     this.late = true;
     if (document.hidden || this.waits) return;
     this.waits = true;
-    requestAnimationFrame(() => { this.waits = this.late = false; this.paint(); });
+    requestAnimationFrame(() => { this.waits = this.late = false; this.painted = performance.now(); this.paint(); });
   }
 
   paint() {
