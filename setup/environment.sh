@@ -42,7 +42,7 @@ need_venv() {
         fail "$1 cannot make environments yet. Type: sudo apt-get install $package    and then the same command again"
     fi
     say "installing Debian's package $package (it makes Python environments)"
-    { $sudo apt-get update -q && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$package"; } >&2 ||
+    { $sudo apt-get -qq update && $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o=Dpkg::Use-Pty=0 install -y --no-install-recommends "$package"; } >&2 ||
         fail "apt-get could not install $package. Type: sudo apt-get update && sudo apt-get install $package    and then the same command again"
 }
 
@@ -66,6 +66,8 @@ quiet=
 if [ ! -t 1 ]; then quiet=--quiet; fi
 say "installing coldframe$extras with pinned dependencies into .venv. This is done once and takes minutes: PyTorch is large (several GB with its CUDA packages)"
 rm -f "$stamp"
+# Debian's older pip would otherwise run a package's setup.py in place; newer ones always build apart and ignore this.
+export PIP_USE_PEP517=1
 .venv/bin/python -m pip install $quiet --disable-pip-version-check --prefer-binary -c constraints.txt -e ".$extras" >&2 ||
     fail "pip could not install everything (see above). Check the network and the room on the disk (df -h .), then run the same command again: what was downloaded is kept"
 echo "$now $wanted" >"$stamp"
