@@ -116,8 +116,9 @@ def make_plan(settings: PlanSettings, hardware: Hardware, *, seed: int = 0, voca
         SettingsError: for values that cannot go together.
     """
     why: dict[str, str] = {}
-    depth = settings.depth or (12 if hardware.device == "cuda" else 4)
-    why["depth"] = "given" if settings.depth else f"not given; what suits a {hardware.device} device"
+    _check(settings)
+    depth = settings.depth if settings.depth is not None else 12 if hardware.device == "cuda" else 4
+    why["depth"] = "given" if settings.depth is not None else f"not given; what suits a {hardware.device} device"
     if not 1 <= depth <= 128:
         raise SettingsError(
             f"plan.depth cannot be {depth}", advice="use 1 to 128 layers; 4 for a CPU, 12 for a small GPU"
@@ -161,6 +162,8 @@ def make_plan(settings: PlanSettings, hardware: Hardware, *, seed: int = 0, voca
         ),
         "clip_norm": "the global gradient norm that no update may exceed",
         "block_rows": "the unit in which the mixture is decided; independent of the batch",
+        "free_memory_bytes": "given" if settings.memory else "what is free here now",
+        "fits": f"whether the peak stays within {USABLE:.0%} of what is free",
     }
     return Reasoned(plan=plan, reasons=why, memory=need)
 
@@ -183,6 +186,17 @@ def check_fits(reasoned: Reasoned) -> None:
 def gib(num_bytes: int) -> str:
     """Bytes for people."""
     return f"{num_bytes / 2**30:.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
+
+
+def _check(settings: PlanSettings) -> None:
+    """Refuse numbers that no plan can have, whatever the rest is."""
+    names = ("width", "num_kv_heads", "threads", "num_steps", "num_tokens", "total_batch_tokens", "minutes")
+    for name in (*names, "learning_rate", "clip_norm"):
+        value = getattr(settings, name)
+        if value is not None and not 0 < value < math.inf:
+            raise SettingsError(f"plan.{name} cannot be {value}", advice="use a positive number")
+    if settings.weight_decay is not None and not 0 <= settings.weight_decay < math.inf:
+        raise SettingsError(f"plan.weight_decay cannot be {settings.weight_decay}", advice="use 0 or more")
 
 
 def _sizes(settings: PlanSettings, depth: int, vocab_size: int | None, why: dict[str, str]) -> Sizes:
@@ -236,10 +250,6 @@ def _sizes(settings: PlanSettings, depth: int, vocab_size: int | None, why: dict
 
 def _horizon(settings: PlanSettings, sizes: Sizes, hardware: Hardware, why: dict[str, str]) -> tuple[int, int]:
     """Batch in tokens and number of steps."""
-    for name in ("num_steps", "num_tokens", "total_batch_tokens"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise SettingsError(f"plan.{name} cannot be {value}", advice="use a positive number")
     chinchilla = TOKENS_PER_PARAMETER * sizes.num_scaling_parameters
     if settings.num_steps and settings.total_batch_tokens:
         tokens = float(settings.num_steps * settings.total_batch_tokens)
@@ -324,6 +334,7 @@ def _execution(
         "device": f"{hardware.name}",
         "ranks": "processes that share the batch",
         "dtype": "given" if settings.dtype != "auto" else "bfloat16 on a GPU that multiplies it faster, else float32",
+        "orthogonal_dtype": "for Muon's iteration: bfloat16 where the processor multiplies it, else float32",
         "attention": "given"
         if settings.attention != "auto"
         else "flash attention"
