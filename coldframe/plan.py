@@ -290,7 +290,7 @@ def _batch_for(tokens: float, unit: int) -> int:
     return int(unit * 2 ** max(0, round(math.log2(ideal / unit))))
 
 
-def _rates(settings: PlanSettings, sizes: Sizes, batch: int, num_steps: int, why: dict[str, str]) -> dict[str, float]:
+def _rates(settings: PlanSettings, sizes: Sizes, batch: int, num_steps: int, why: dict[str, str]) -> dict[str, Any]:
     """Peak rates: tuned at one width and batch, carried to others by the square root of each."""
     by_batch = math.sqrt(batch / RATE_BATCH) * settings.learning_rate
     by_width = math.sqrt(RATE_WIDTH / sizes.width)
