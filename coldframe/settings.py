@@ -7,6 +7,7 @@ means "derived": the plan finds the value and says why.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -159,7 +160,7 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
         SettingsError: for a missing or broken file, an unknown section or key (with the nearest), or a wrong type.
     """
     tables = _read_recipe(recipe) if recipe else {}
-    sources = tables.pop("corpus", {}).pop("source", [])
+    sources = _sources(tables.pop("corpus", {}), recipe)
     for name, table in tables.items():
         if name not in SECTIONS or not isinstance(table, dict):
             raise SettingsError(f"{recipe}: unknown section [{name}]", advice=did_you_mean(name, [*SECTIONS, "corpus"]))
@@ -174,6 +175,9 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
 
 def settings_from(given: Given, sources: tuple[Mapping[str, Any], ...] = ()) -> Settings:
     """Settings from given values; the inverse of `Settings.given`."""
+    for name in given:
+        if name not in SECTIONS:
+            raise SettingsError(f"unknown section [{name}]", advice=did_you_mean(name, SECTIONS))
     checked = {name: {key: check(name, key, value) for key, value in table.items()} for name, table in given.items()}
     sections = {name: SECTIONS[name](**table) for name, table in checked.items()}
     return Settings(sources=sources, given={name: table for name, table in checked.items() if table}, **sections)
@@ -210,6 +214,10 @@ def check(section: str, key: str, value: Any) -> Any:
         raise SettingsError(
             f"{section}.{key} cannot be {value!r}", advice=f"it is {_describe(hints[key])}; see docs/settings.md"
         )
+    least, most = _LIMITS.get((section, key), (-math.inf, math.inf))
+    if converted is not None and (section, key) in _LIMITS and not least <= converted <= most:
+        allowed = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
+        raise SettingsError(f"{section}.{key} cannot be {value!r}", advice=f"use {allowed}")
     return converted
 
 
@@ -219,6 +227,21 @@ def fields_of(section: type) -> tuple[str, ...]:
 
 
 _WRONG = object()
+#: What numbers may be; those of [plan] are judged together, by the plan.
+_LIMITS: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("train", "seed"): (0, 2**63 - 1),
+    ("train", "checkpoint_every"): (0, math.inf),
+    ("train", "keep_last"): (1, math.inf),
+    ("train", "keep_every"): (0, math.inf),
+    ("train", "evaluate_every"): (0, math.inf),
+    ("train", "evaluate_bytes"): (1, math.inf),
+    ("train", "sample_every"): (0, math.inf),
+    ("train", "sample_tokens"): (1, math.inf),
+    ("train", "sample_temperature"): (0, 100),
+    ("train", "publish_seconds"): (0, 1e9),
+    ("train", "held_out"): (0, 0.9),
+    ("explore", "port"): (0, 65535),
+}
 
 
 def _convert(hint: Any, value: Any) -> Any:
@@ -261,6 +284,19 @@ def _read_recipe(recipe: Path) -> dict[str, Any]:
         raise SettingsError(f"no recipe at {recipe}", advice="see recipes/ for examples") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{recipe} cannot be read: {error}", advice="mend the TOML and start again") from error
+
+
+def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:
+    """The [[corpus.source]] tables of a recipe."""
+    if not isinstance(corpus, dict):
+        raise SettingsError(f"{recipe}: [corpus] is not a table", advice="write each source as [[corpus.source]]")
+    sources = corpus.get("source", [])
+    for name in corpus:
+        if name != "source":
+            raise SettingsError(f"{recipe}: [corpus] has no setting {name!r}", advice="write [[corpus.source]] tables")
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        raise SettingsError(f"{recipe}: [[corpus.source]] is not a list of tables", advice="see docs/data.md")
+    return sources
 
 
 def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]:

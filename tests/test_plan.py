@@ -93,7 +93,7 @@ def test_depth_twelve_is_the_reference() -> None:
 @pytest.mark.parametrize("depth", [1, 2, 4, 6])
 @pytest.mark.parametrize("num_tokens", [1e5, 1e6, 5e6])
 def test_small_depths_and_budgets_get_many_steps(depth: int, num_tokens: float) -> None:
-    """Where a dial made for large runs gives one huge batch: at a million tokens some hundred steps, and light decay."""
+    """Where a dial made for large runs gives one huge batch: at a million tokens some hundred steps; light decay."""
     plan = make_plan(PlanSettings(depth=depth, num_tokens=num_tokens), MACHINES["laptop"]).plan
     assert plan.num_steps >= 100
     assert plan.total_batch_tokens <= 8192
@@ -165,8 +165,8 @@ def test_more_memory_is_never_worse() -> None:
 
 WRONG = {
     "depth": 0, "vocab_size": 100, "context": 8, "head_dim": 7, "num_kv_heads": 3, "window_pattern": "XL",
-    "num_steps": 0, "num_tokens": -5.0, "total_batch_tokens": 777, "device_batch": 3, "warm_up": 1.5, "warm_down": -0.1, "threads": 0,
-    "learning_rate": 0.0, "clip_norm": -1.0, "minutes": 0.0, "width": 0, "weight_decay": -1.0,
+    "num_steps": 0, "num_tokens": -5.0, "total_batch_tokens": 777, "device_batch": 3, "warm_up": 1.5,
+    "warm_down": -0.1, "threads": 0, "learning_rate": 0.0, "clip_norm": -1.0, "minutes": 0.0, "width": 0, "weight_decay": -1.0,
 }  # fmt: skip
 
 
