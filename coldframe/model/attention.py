@@ -9,15 +9,14 @@ fused    torch's scaled_dot_product_attention: flash attention on CUDA.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-Backend = Literal["blocked", "fused"]
+from coldframe.model.sizes import BLOCK
 
-#: Queries taken together; the part of a block above the diagonal is computed and thrown away.
-BLOCK = 128
+Backend = Literal["blocked", "fused"]
 
 
 def attend(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, *, window: int, backend: Backend) -> Tensor:
@@ -40,10 +39,10 @@ def causal_mask(num_queries: int, num_keys: int, window: int, device: torch.devi
 
 
 class _BlockedAttention(torch.autograd.Function):
-    """Attention by blocks of queries; probabilities are made again on the way back, which costs less than keeping them."""
+    """Attention by blocks of queries; probabilities are made again on the way back: cheaper than keeping them."""
 
     @staticmethod
-    def forward(ctx, q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, window: int) -> Any:
         q, k, v = _grouped(q_BHTD, k_BKTD), k_BKTD.flatten(0, 1), v_BKTD.flatten(0, 1)
         out = torch.empty_like(q)
         for queries, keys, mask in _blocks(q.shape[2], window):
@@ -54,7 +53,7 @@ class _BlockedAttention(torch.autograd.Function):
         return out.view_as(q_BHTD)
 
     @staticmethod
-    def backward(ctx, grad_BHTD: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_BHTD: Tensor) -> Any:
         q, k, v = ctx.saved_tensors
         grad = grad_BHTD.reshape(q.shape)
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)

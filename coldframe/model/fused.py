@@ -8,6 +8,8 @@ Shapes: B rows, T tokens, C width, F hidden units, H heads, D channels a head, R
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,26 +51,26 @@ def norm_and_rotate(x_BTHD: Tensor, cos_T1R: Tensor, sin_T1R: Tensor) -> Tensor:
 
 class _Norm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor) -> Any:
         scale = _inverse_rms(x)
         y = x * scale
         ctx.save_for_backward(y, scale)
         return y
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> Any:
         return _norm_backward(grad, *ctx.saved_tensors)
 
 
 class _SquaredReluMlp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x_BTC: Tensor, up_FC: Tensor, down_CF: Tensor):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x_BTC: Tensor, up_FC: Tensor, down_CF: Tensor) -> Any:
         active = F.linear(x_BTC, up_FC).clamp_min_(0)
         ctx.save_for_backward(x_BTC, up_FC, down_CF, active)
         return F.linear(active.square(), down_CF)
 
     @staticmethod
-    def backward(ctx, grad_BTC: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_BTC: Tensor) -> Any:
         x_BTC, up_FC, down_CF, active = ctx.saved_tensors
         grad, x = grad_BTC.flatten(0, 1), x_BTC.flatten(0, 1)
         active = active.flatten(0, 1)
@@ -80,7 +82,7 @@ class _SquaredReluMlp(torch.autograd.Function):
 
 class _NormAndRotate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x_BTHD: Tensor, cos_TR: Tensor, sin_TR: Tensor):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x_BTHD: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Any:
         scale = _inverse_rms(x_BTHD)
         y = x_BTHD * scale
         ctx.save_for_backward(y, scale, cos_TR, sin_TR)
@@ -93,7 +95,7 @@ class _NormAndRotate(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad_BHTD: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_BHTD: Tensor) -> Any:
         y, scale, cos_TR, sin_TR = ctx.saved_tensors
         left, right = grad_BHTD.chunk(2, dim=-1)
         grad = torch.empty_like(y)

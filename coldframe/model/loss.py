@@ -5,6 +5,8 @@ Shapes: N rows (tokens), C width, V vocabulary.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from coldframe.model.sizes import ROWS_ON_CPU, ROWS_ON_GPU
 
 
 def cross_entropy_rows(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
-    """Cross-entropy of each row in nats (float32, N), for evaluation: no gradient, never more than a chunk of logits."""
+    """Cross-entropy of each row in nats (float32, N): no gradient, never more than a chunk of logits."""
     with torch.no_grad():
         chunk = _chunk_rows(hidden_NC)
         parts = [
@@ -38,7 +40,7 @@ def cross_entropy_sum(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mas
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask_N: Tensor):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask_N: Tensor) -> Any:
         head = head_VC.to(hidden_NC.dtype)
         grad_hidden = torch.empty_like(hidden_NC)
         grad_head = torch.zeros_like(head_VC)
@@ -57,7 +59,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return losses_N.sum(), losses_N
 
     @staticmethod
-    def backward(ctx, grad_total: Tensor, _: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> Any:
         grad_hidden, grad_head = ctx.saved_tensors
         return grad_hidden.mul_(grad_total.to(grad_hidden.dtype)), grad_head.mul_(grad_total), None, None
 

@@ -1,21 +1,25 @@
-"""How much memory training takes, predicted from the sizes alone and held against measurements (benchmarks/memory.py)."""
+"""How much memory training takes, predicted from the sizes and held against measurements (benchmarks/memory.py)."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from coldframe.model.sizes import ROWS_ON_CPU, ROWS_ON_GPU, Sizes
+from coldframe.model.sizes import BLOCK, ROWS_ON_CPU, ROWS_ON_GPU, Sizes
 
-#: Numbers kept per token and layer for the way back, in units of the width: counted from the forward pass (stream 2,
-#: norms 2, queries, keys and values twice 3, attention's result 2, squared ReLU and its input 2 * 4, value embedding 1).
-_KEPT_WIDTHS = 20.0
-#: The same with recomputation: the input of each layer; one layer's own activations then come on top, once.
-_KEPT_WIDTHS_RECOMPUTED = 1.0
+#: Numbers kept per token and layer for the way back, in units of the width; fitted to benchmarks/memory.py on a CPU.
+#: On a GPU they are counted from the operations, not yet measured.
+_KEPT_WIDTHS = {"cpu": 24.5, "cuda": 20.0}
+#: The same for the one layer whose way back is being computed.
+_WORKING_WIDTHS = {"cpu": 26.0, "cuda": 26.0}
+#: With recomputation each layer keeps its input and what it was made from; one layer's activations come on top, twice.
+_KEPT_WIDTHS_RECOMPUTED = 3.0
 #: Python, torch and the libraries of a CPU process; a CUDA context with its libraries.
-_PROCESS_BYTES = {"cpu": 430 << 20, "cuda": 600 << 20}
+_PROCESS_BYTES = {"cpu": 300 << 20, "cuda": 600 << 20}
 #: What the allocator holds on top of what is asked for.
-_FRAGMENTATION = 1.04
+_FRAGMENTATION = 1.05
+#: The row length at which blocked attention's scores of many lengths begin to leave holes of their own size.
+_SCORES_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,6 @@ class MemoryNeed:
     optimizer: int
     activations: int
     logits: int
-    snapshot: int
     process: int
 
     @property
@@ -45,18 +48,21 @@ def memory_need(
     """
     num_tokens = device_batch * sizes.context
     tables = sizes.num_table_parameters + sizes.num_scalar_parameters
-    chunk = min(num_tokens, ROWS_ON_GPU if device == "cuda" else ROWS_ON_CPU)
-    layer = int(num_tokens * sizes.width * _KEPT_WIDTHS * value_bytes)
-    kept = sizes.num_layers * layer
+    one_width = num_tokens * sizes.width * value_bytes
+    kept, working = _KEPT_WIDTHS[device], _WORKING_WIDTHS[device]
     if recompute:
-        kept = layer + int(sizes.num_layers * num_tokens * sizes.width * _KEPT_WIDTHS_RECOMPUTED * value_bytes)
+        widths = sizes.num_layers * _KEPT_WIDTHS_RECOMPUTED + 2 * kept + working
+    else:
+        widths = sizes.num_layers * kept + working
+    scores = 2 * BLOCK * num_tokens * sizes.num_heads * 4 * sizes.context // _SCORES_LENGTH if device == "cpu" else 0
     casts = sizes.num_matrix_parameters * value_bytes if value_bytes < 4 else 0
+    chunk = min(num_tokens, ROWS_ON_GPU if device == "cuda" else ROWS_ON_CPU)
+    logits_bytes = 4 if device == "cpu" else 4 + 2 * value_bytes
     return MemoryNeed(
         parameters=4 * sizes.num_parameters,
         gradients=4 * sizes.num_parameters,
         optimizer=8 * tables + 4 * sizes.num_matrix_parameters,
-        activations=kept + casts,
-        logits=chunk * sizes.vocab_size * (4 + 2 * value_bytes) + 4 * sizes.vocab_size * sizes.width,
-        snapshot=0,
+        activations=int(widths * one_width) + scores + casts,
+        logits=chunk * sizes.vocab_size * logits_bytes + 2 * 4 * sizes.vocab_size * sizes.width,
         process=_PROCESS_BYTES[device],
     )

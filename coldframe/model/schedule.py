@@ -1,4 +1,4 @@
-"""How rates move over a run: functions of the fraction of the horizon, so that short and long runs have the same shape."""
+"""How rates move over a run: functions of the fraction of the horizon, so that all runs have the same shape."""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ Architecture = Literal["native", "plain"]
 #: Rows of logits held at once. On a CPU few enough to stay near the cache, on a GPU enough to fill it.
 ROWS_ON_CPU = 1024
 ROWS_ON_GPU = 4096
+#: Queries that blocked attention takes together; what of a block stands above the diagonal is computed and thrown away.
+BLOCK = 128
 #: Channels of the residual stream that decide how much of a value embedding is added.
 GATE_CHANNELS = 32
 
@@ -112,7 +114,7 @@ def sizes_of_depth(
     window_pattern: str = "L",
     architecture: Architecture = "native",
 ) -> Sizes:
-    """The model that a depth stands for: 64 channels a layer, rounded up to whole heads of 64 (below depth 8) or 128."""
+    """The model of a depth: 64 channels a layer, rounded up to whole heads of 64 (below depth 8) or 128."""
     head_dim = head_dim or (64 if depth < 8 else 128)
     width = math.ceil((width or 64 * depth) / head_dim) * head_dim
     num_heads = width // head_dim

@@ -25,7 +25,7 @@ def probe(run_file: RunFile, trainer: Trainer) -> list[str]:
     """
     plan = run_file.plan
     for _ in range(_NUM_STEPS):
-        trainer.rehearse(_made_up(plan, plan.device_batch))
+        trainer.rehearse(made_up_batch(plan, plan.device_batch))
     taken, what = peak_memory(plan), "reserved" if plan.device == "cuda" else "resident"
     lines = [f"two probe steps took {gib(taken)} ({what}); predicted {gib(plan.peak_memory_bytes)}"]
     if trainer.state.device_batch < plan.device_batch:
@@ -40,7 +40,7 @@ def measured_speed(reasoned: Reasoned) -> float:
     if plan.device == "cpu":
         torch.set_float32_matmul_precision("medium")
     trainer = Trainer(plan, Ranks(), horizon=lambda step: plan.num_steps)
-    batch = _made_up(plan, plan.batch_rows)
+    batch = made_up_batch(plan, plan.batch_rows)
     seconds = []
     for _ in range(_NUM_STEPS + 1):
         began = time.perf_counter()
@@ -59,7 +59,8 @@ def peak_memory(plan: Plan) -> int:
     return peak * 1024 if sys.platform == "linux" else peak
 
 
-def _made_up(plan: Plan, rows: int) -> Batch:
+def made_up_batch(plan: Plan, rows: int) -> Batch:
+    """Random tokens in the shape of a batch of so many rows."""
     generator = np.random.default_rng(0)
     return Batch(
         tokens=generator.integers(0, plan.vocab_size, (rows, plan.context + 1), dtype=np.int32),
