@@ -14,7 +14,8 @@ from coldframe import doctor
 from coldframe.corpus.sources import EMBEDDED
 from coldframe.doctor import Check, DoctorVerb, examine
 from coldframe.hardware import Hardware
-from coldframe.settings import PageSettings
+from coldframe.plan import make_plan
+from coldframe.settings import PageSettings, PlanSettings
 
 CPU = Hardware(device="cpu", name="a processor", free_memory=8 << 30, num_cores=2)
 CARD = Hardware(device="cuda", name="a card", free_memory=8 << 30, num_cores=8, bfloat16=True, compiles=True)
@@ -141,12 +142,18 @@ def test_packages() -> None:
     assert doctor.check_packages(("json", "sqlite3")).ok
 
 
-@pytest.mark.parametrize(("gib", "ok", "advised"), [(0.1, False, True), (0.6, True, True), (64, True, False)])
-def test_memory(gib: float, ok: bool, advised: bool) -> None:
+def test_memory() -> None:
     """Too little for any model fails; too little for the usual one is advised about."""
-    hardware = Hardware(device="cpu", name="a processor", free_memory=int(gib * 2**30), num_cores=2)
-    check = doctor.check_memory(hardware)
-    assert (check.ok, bool(check.advice)) == (ok, advised), check
+
+    def least(depth: int) -> int:
+        """What a depth takes at the very least: where nothing fits, the plan is the smallest one."""
+        return make_plan(PlanSettings(depth=depth), with_memory(1)).memory.total
+
+    def with_memory(free: int) -> Hardware:
+        return Hardware(device="cpu", name="a processor", free_memory=free, num_cores=2)
+
+    found = [doctor.check_memory(with_memory(free)) for free in (least(1) // 2, (least(1) + least(4)) // 2, 64 << 30)]
+    assert [(check.ok, bool(check.advice)) for check in found] == [(False, True), (True, True), (True, False)], found
 
 
 def test_compiler() -> None:
