@@ -73,7 +73,8 @@ def measure(device: str, depth: int, context: int, vocabulary: int, rows: int, r
     measured = peak_memory(plan) + (reasoned.memory.process if device == "cuda" else 0)
     return {
         "depth": depth, "context": context, "vocab_size": vocabulary, "device_batch": rows, "recompute": recompute,
-        "predicted_bytes": plan.peak_memory_bytes, "measured_bytes": measured, "ratio": plan.peak_memory_bytes / measured,
+        "predicted_bytes": plan.peak_memory_bytes, "measured_bytes": measured,
+        "ratio": plan.peak_memory_bytes / measured,
     }
 
 

@@ -278,7 +278,7 @@ def _horizon(settings: PlanSettings, sizes: Sizes, hardware: Hardware, why: dict
         else (
             "the horizon in tokens that was given"
             if settings.num_tokens
-            else f"{TOKENS_PER_PARAMETER} tokens for each of {sizes.num_scaling_parameters:,} scaling parameters (matrices and head)"
+            else f"{TOKENS_PER_PARAMETER} tokens for each of {sizes.num_scaling_parameters:,} scaling parameters"
         )
     )
     return batch, num_steps

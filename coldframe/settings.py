@@ -35,7 +35,7 @@ class PlanSettings:
     num_tokens: float | None = None
     """The schedule's whole horizon in tokens, when num_steps is not given."""
     minutes: float | None = None
-    """The schedule's whole horizon in minutes on this machine, when neither of those is given; measured before step 1."""
+    """The schedule's whole horizon in minutes here, when neither of those is given; measured before step 1."""
     architecture: Literal["native", "plain"] = "native"
     """native is the full model; plain leaves out what other engines do not know."""
     width: int | None = None

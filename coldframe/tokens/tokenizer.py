@@ -19,8 +19,8 @@ import rustbpe
 import tiktoken
 
 from coldframe.errors import TokenizerError
-from coldframe.tokens import huggingface
 from coldframe.run.durable import write_whole
+from coldframe.tokens import huggingface
 
 PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"

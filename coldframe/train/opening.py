@@ -55,7 +55,7 @@ def open_new(
     `measure` gives the tokens per second of a plan, for a horizon in minutes.
 
     Raises:
-        SourceError, TokenizerError, SettingsError, MemoryFitError, DiskFullError: before anything of the run is written.
+        SourceError, TokenizerError, SettingsError, MemoryFitError, DiskFullError: before the run is written.
     """
     reasoned = make_plan(settings.plan, hardware, seed=settings.train.seed)
     check_fits(reasoned)
@@ -138,7 +138,7 @@ def load_tokenizer(folder: RunFolder, run_file: RunFile) -> Tokenizer:
     if not folder.tokenizer.is_file():
         raise TokenizerError(
             f"{folder.tokenizer} is missing",
-            advice=f"copy it back from {folder.runs / 'tokenizers' / run_file.tokenizer_sha256[:12] / 'tokenizer.json'}",
+            advice=f"copy it back from {folder.runs}/tokenizers/{run_file.tokenizer_sha256[:12]}/tokenizer.json",
         )
     tokenizer = Tokenizer.load(folder.tokenizer)
     if tokenizer.sha256 != run_file.tokenizer_sha256 or tokenizer.vocab_size != run_file.plan.vocab_size:

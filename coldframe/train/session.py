@@ -1,4 +1,4 @@
-"""One trainer process from beginning to end: the lock, the ranks, the run, its stretches between pauses, its outcome."""
+"""One trainer process from beginning to end: the lock, the ranks, the run, its stretches between pauses, its end."""
 
 from __future__ import annotations
 
@@ -186,9 +186,7 @@ class Session:
             self._record_beginning(recorder, trainer, warnings, probed)
         return trainer
 
-    def _record_beginning(
-        self, recorder: Recorder, trainer: Trainer, warnings: list[str], probed: list[str]
-    ) -> None:
+    def _record_beginning(self, recorder: Recorder, trainer: Trainer, warnings: list[str], probed: list[str]) -> None:
         step = trainer.state.step
         for text in warnings:
             recorder.event("checkpoint", text, level="warning")

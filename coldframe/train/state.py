@@ -16,8 +16,8 @@ VERSION = 1
 class TrainState:
     """A run's position. The weights and moments stand beside it, in files of their own.
 
-    The stream keeps no state: `next_row` and the recorded stages say what is read next. Nothing in the loop draws random
-    numbers (there is no dropout), so there is no generator to keep; samples are drawn from (seed, step).
+    The stream keeps no state: `next_row` and the recorded stages say what is read next. Nothing in the loop draws
+    random numbers (there is no dropout), so there is no generator to keep; samples are drawn from (seed, step).
     """
 
     step: int = 0

@@ -1,4 +1,4 @@
-"""Finished steps on their way to run.db and to the eye: values are fetched from the device in batches, not step by step."""
+"""Finished steps on their way to run.db and to the eye; values are fetched from the device some steps at a time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""The hardware beside the metrics: a heartbeat every few seconds, from a thread, so that a long step is not taken for death."""
+"""The hardware beside the metrics: a heartbeat from a thread, so that a long step is not taken for death."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import TracebackType
 import psutil
 import torch
 
+from coldframe.errors import DiskFullError
 from coldframe.run.record import Recorder, Telemetry
 
 EVERY_SECONDS = 5.0
@@ -68,8 +70,8 @@ class Heartbeat:
         while not self._ended.wait(EVERY_SECONDS):
             try:
                 self.beat()
-            except Exception:
-                _log.exception("no heartbeat could be written")  # the loop meets the same trouble and reports it
+            except (DiskFullError, sqlite3.Error):  # the loop meets the same trouble and reports it
+                _log.warning("no heartbeat could be written")
 
     def _measure(self) -> Telemetry:
         resident = self._process.memory_info().rss

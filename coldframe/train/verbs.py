@@ -229,12 +229,18 @@ def _answer_alone(folder: RunFolder, request: Request, view: RunView) -> dict[st
                 run_file = extended(read_run_file(folder), step, int(request.arguments["num_steps"]))
                 save_run_file(folder, run_file)
                 outcome = "applied"
-                detail = f"the schedule is {run_file.num_steps:,} steps long from step {step} on; coldframe train --run {folder.name} goes on"
+                detail = (
+                    f"the schedule is {run_file.num_steps:,} steps long from step {step} on; "
+                    f"coldframe train --run {folder.name} goes on"
+                )
                 recorder.event("extend", detail, detail={"num_steps": run_file.num_steps})
             except ResumeError as error:
                 detail = str(error)
         else:
-            detail = f"nothing trains {folder.name} now; coldframe train --run {folder.name} goes on from its last checkpoint"
+            detail = (
+                f"nothing trains {folder.name} now; "
+                f"coldframe train --run {folder.name} goes on from its last checkpoint"
+            )
         recorder.outcome(
             request=request.id,
             requested=request.time,
