@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Literal
 
 from coldframe.run.lock import holder
 from coldframe.run.paths import RunFolder
+from coldframe.run.starting import spawn_trainer
 
 _TAIL_BYTES = 4000
 
@@ -39,7 +39,7 @@ class Starts:
             found = self._state(folder)
             if found is not None and found.state == "starting":
                 return found
-            self._started[folder.name] = (_spawn(folder), time.time())
+            self._started[folder.name] = (spawn_trainer(folder), time.time())
             state = self._state(folder)
         assert state is not None
         return state
@@ -63,12 +63,6 @@ class Starts:
         return Start(
             pid=process.pid, since=since, state="failed", detail=_last_line(folder.log) or f"exit status {status}"
         )
-
-
-def _spawn(folder: RunFolder) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "coldframe", "train", "--run", folder.name, "--runs", str(folder.runs.absolute())]
-    with open(folder.log, "ab") as log:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
 def _last_line(log: Path) -> str:

@@ -25,6 +25,8 @@ def check_run_name(name: str) -> str:
             f"{name!r} cannot be the name of a run",
             advice="use letters, digits, '.', '-' and '_' (at most 64, beginning with a letter or digit)",
         )
+    if name.endswith(".json"):  # a page's twin has its address and this ending
+        raise RunNameError(f"{name!r} cannot be the name of a run", advice="leave the ending .json out")
     if name in RESERVED:
         raise RunNameError(f"{name!r} is kept for what runs share", advice="choose another name")
     return name

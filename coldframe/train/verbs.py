@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from coldframe.run.lock import TrainerLock, holder
 from coldframe.run.paths import RunFolder, find_run, run_folder
 from coldframe.run.record import Recorder
 from coldframe.run.requests import Request
+from coldframe.run.starting import spawn_trainer
 from coldframe.run.view import RunView
 from coldframe.settings import Given, Settings, load_settings
 from coldframe.train.runfile import extended, read_run_file, save_run_file
@@ -260,14 +259,7 @@ def _start(folder: RunFolder, seconds: float) -> dict[str, Any]:
     """Start a trainer in the background and wait until it trains."""
     view = RunView(folder)
     before = view.cursor()["segments"]
-    with open(folder.log, "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "coldframe", "train", "--run", folder.name, "--runs", str(folder.runs)],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    process = spawn_trainer(folder)
     deadline = time.monotonic() + max(seconds, START_SECONDS)
     try:
         while time.monotonic() < deadline:
