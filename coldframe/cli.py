@@ -6,8 +6,10 @@ Exit status: 0 done or stopped, 1 failed, 2 wrong usage, 3 halted or paused by a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import io
 import json
 import os
 import sys
@@ -137,16 +139,36 @@ def _run(words: list[str]) -> int:
 
 
 def parse(name: str, words: Sequence[str]) -> Any:
-    """A verb's settings from its flags; leaves with status 2 for flags that make no sense."""
+    """A verb's settings from its flags.
+
+    Raises:
+        UsageError: for flags that make no sense, in one line instead of tyro's box.
+    """
     import tyro
 
-    return tyro.cli(
-        load(VERBS[name].settings),
-        prog=f"coldframe {name}",
-        args=list(words),
-        description=VERBS[name].does,
-        config=(tyro.conf.UseAppendAction,),
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                load(VERBS[name].settings),
+                prog=f"coldframe {name}",
+                args=list(words),
+                description=VERBS[name].does,
+                config=(tyro.conf.UseAppendAction,),
+            )
+    except SystemExit as leaving:
+        if not leaving.code:  # --help was shown
+            raise
+        raise _usage_error(name, said.getvalue()) from None
+
+
+def _usage_error(name: str, box: str) -> UsageError:
+    lines = [line.strip(" │") for line in box.splitlines() if line.startswith("│")]
+    rules = [number for number, line in enumerate(lines) if line.startswith("──")] or [len(lines)]
+    wrong = " ".join(line for line in lines[: rules[0]] if line).split(" Got errors:")[0].rstrip(".")
+    meant = [lines[number + 1].split()[0] for number, line in enumerate(lines[:-1]) if line == "Perhaps you meant:"]
+    hint = f"did you mean {meant[0]}? " if meant else ""
+    return UsageError(wrong or f"coldframe {name}: wrong flags", advice=f"{hint}coldframe {name} --help lists the flags")
 
 
 def load(place: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _LINE_SECONDS = 5.0
 
@@ -95,7 +96,8 @@ def show_checks(result: Mapping[str, Any]) -> None:
     for name in ("", "check", "found", "what to do"):
         table.add_column(name)
     for check in result["checks"]:
-        table.add_row("ok" if check["ok"] else "NO", check["name"], check["detail"], check["advice"])
+        texts = (check["name"], check["detail"], check["advice"])
+        table.add_row("ok" if check["ok"] else "NO", *(Text(text) for text in texts))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

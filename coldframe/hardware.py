@@ -99,8 +99,14 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
 
 
 def num_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: those it is allowed, and no more than a container's quota pays for."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return allowed
 
 
 def parse_bytes(text: str) -> int:
@@ -117,7 +123,7 @@ def parse_bytes(text: str) -> int:
 
 def _available_memory() -> int:
     """What the system can give away, and no more than the container's limit leaves."""
-    available = psutil.virtual_memory().available
+    available = int(psutil.virtual_memory().available)
     try:
         with (
             open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit,

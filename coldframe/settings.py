@@ -110,7 +110,7 @@ class TrainSettings:
     """Steps between samples; 0 takes none."""
     sample_tokens: int = 64
     """Tokens of a sample."""
-    sample_prompts: tuple[str, ...] = ("The ", "In the beginning ", "What is ", "She said ")
+    sample_prompts: tuple[str, ...] = ("The", "In the beginning", "What is", "She said")
     """What samples begin with."""
     sample_temperature: float = 0.8
     """Temperature of samples."""

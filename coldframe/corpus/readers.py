@@ -60,7 +60,7 @@ def _files(root: Path) -> list[Path]:
     """The readable kinds of file under `root` in a fixed order; hidden ones are left alone."""
     if not root.exists():
         raise SourceError(
-            f"there is nothing at {root}", advice="check the path: it is taken from the folder you started in"
+            f"there is nothing at {root}", advice="check the path: one in a recipe is taken from the recipe's folder"
         )
     if root.is_file():
         if root.suffix.lower() not in ENDINGS:
@@ -188,7 +188,7 @@ def _pyarrow() -> Any:
         return importlib.import_module("pyarrow")
     except ImportError as error:
         raise DependencyError(
-            "reading .parquet needs pyarrow, which is not installed", advice="type: pip install 'coldframe[parquet]'"
+            "reading .parquet needs pyarrow, which is not installed", advice="type: pip install pyarrow"
         ) from error
 
 

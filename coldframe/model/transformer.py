@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coldframe.model.attention import Backend, attend
+from coldframe.model.attention import Backend, attend, attend_once
 from coldframe.model.cache import KVCache
 from coldframe.model.fused import norm, norm_and_rotate, squared_relu_mlp
 from coldframe.model.loss import cross_entropy_sum
@@ -94,12 +94,12 @@ class Transformer(nn.Module):
         cos, sin = self._rotary_tables(start, tokens_BT)
         first = norm(F.embedding(tokens_BT, self.embedding).to(self.compute_dtype))
         first = tap("embedding", first) if tap else first
-        stream = first
+        stream, native = first, self.sizes.architecture == "native"
+        scales = list(zip(self.stream_scale.unbind(), self.first_scale.unbind(), strict=True)) if native else []
         for number, layer in enumerate(self.layers):
-            if self.sizes.architecture == "native":
-                stream = self.stream_scale[number] * stream + self.first_scale[number] * first
-                stream = stream.to(self.compute_dtype)
-            table = self.value_embeddings[str(number)] if str(number) in self.value_embeddings else None
+            if native:
+                stream = (scales[number][0] * stream + scales[number][1] * first).to(self.compute_dtype)
+            table = self.value_embeddings[str(number)] if self.sizes.has_value_embedding(number) else None
             arguments = (stream, tokens_BT, table, cos, sin, self.backend, cache, tap)
             if self.recompute and torch.is_grad_enabled():
                 stream = torch.utils.checkpoint.checkpoint(layer, *arguments, use_reentrant=False)
@@ -179,7 +179,7 @@ class Layer(nn.Module):
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """x @ weight.T in x's type: the float32 master is cast on the way in, its gradient on the way back."""
-    return F.linear(x, weight.to(x.dtype))
+    return F.linear(x, weight if weight.dtype == x.dtype else weight.to(x.dtype))
 
 
 def rotary_tables(length: int, head_dim: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -198,12 +198,15 @@ def rotary_tables(length: int, head_dim: int, device: torch.device, dtype: torch
 def attend_cached(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, *, layer: int, window: int, backend: Backend,
                   cache: KVCache) -> Tensor:
     """Attention of new queries over everything that a cache holds, to which their keys and values are added first."""
-    first = cache.length == 0 and cache.starts is None
+    num_queries, first = q_BHTD.shape[2], cache.length == 0 and cache.starts is None
     keys, values = cache.extend(layer, k_BKTD, v_BKTD)
     if first:  # nothing came before: the same as a whole row
         return attend(q_BHTD, k_BKTD, v_BKTD, window=window, backend=backend)
+    mask = cache.mask(num_queries, window)
+    if num_queries == 1 and backend == "blocked":
+        return attend_once(q_BHTD, keys, values, mask)
     return F.scaled_dot_product_attention(
-        q_BHTD, keys, values, attn_mask=cache.mask(q_BHTD.shape[2], window), enable_gqa=q_BHTD.shape[1] != keys.shape[1]
+        q_BHTD, keys, values, attn_mask=mask, enable_gqa=q_BHTD.shape[1] != keys.shape[1]
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tyro.conf import Positional
+
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.sources import EMBEDDED, OpenedSource, Source, open_sources
 from coldframe.errors import SourceError
@@ -22,7 +24,7 @@ _MEASURED_CHARACTERS = 20_000_000
 class TokenizerTrain:
     """Train a tokenizer on text of your own, or on the embedded corpus."""
 
-    paths: tuple[Path, ...] = ()
+    paths: Positional[tuple[Path, ...]] = ()
     """Files or folders of .txt, .md, .jsonl, .parquet; none means the embedded corpus."""
     vocab_size: int = 32_768
     """Tokens in the vocabulary, the special ones included."""
@@ -42,7 +44,7 @@ class TokenizerEval:
 
     tokenizer: Path
     """The tokenizer's JSON file."""
-    paths: tuple[Path, ...] = ()
+    paths: Positional[tuple[Path, ...]] = ()
     """Files or folders of .txt, .md, .jsonl, .parquet; none means the embedded corpus."""
     json: bool = False
     """End with one line of JSON on standard output."""

@@ -177,9 +177,9 @@ def apply_changes(run_file: RunFile, settings: Settings) -> tuple[RunFile, dict[
             updated.setdefault(section, {})[key] = new
             if section == "train" and (section, key) in _FREE:
                 train = dataclasses.replace(train, **{key: new})
-            elif (section, key) not in _FREE and section == "plan" and key in _SOFT and key in _plan_fields():
+            elif (section, key) not in _FREE and section == "plan" and key in _SOFT:
                 refused.append(f"{section}.{key} {changed[f'{section}.{key}']}")
-                plan = dataclasses.replace(plan, **{key: _executed(key, new)})
+                plan = _changed_plan(plan, key, old, new)
             elif (section, key) not in _FREE:
                 broken.append(f"{section}.{key} {changed[f'{section}.{key}']}")
     if broken:
@@ -209,6 +209,13 @@ def extended(run_file: RunFile, step: int, num_steps: int) -> RunFile:
             advice=f"give more than {run_file.num_steps:,} steps",
         )
     return dataclasses.replace(run_file, extensions=(*run_file.extensions, Extension(step=step, num_steps=num_steps)))
+
+
+def _changed_plan(plan: Plan, key: str, old: Any, new: Any) -> Plan:
+    if key == "learning_rate":  # the multiplier is in every rate already
+        rates = {name: getattr(plan, name) * new / old for name in _plan_fields() if name.endswith("_rate")}
+        return dataclasses.replace(plan, **{name: rate for name, rate in rates.items() if name != "final_rate"})
+    return dataclasses.replace(plan, **{key: _executed(key, new)})
 
 
 def _in_force(run_file: RunFile, section: str, key: str) -> Any:
