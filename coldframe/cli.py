@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import importlib
 import io
+import itertools
 import json
 import os
 import sys
@@ -163,12 +164,13 @@ def parse(name: str, words: Sequence[str]) -> Any:
 
 
 def _usage_error(name: str, box: str) -> UsageError:
-    lines = [line.strip(" │") for line in box.splitlines() if line.startswith("│")]
-    rules = [number for number, line in enumerate(lines) if line.startswith("──")] or [len(lines)]
-    wrong = " ".join(line for line in lines[: rules[0]] if line).split(" Got errors:")[0].rstrip(".")
-    meant = [lines[number + 1].split()[0] for number, line in enumerate(lines[:-1]) if line == "Perhaps you meant:"]
+    """What stands in tyro's box between its title and its next rule; in ASCII, the box has no sides."""
+    lines = [line for line in (line.strip(" │") for line in box.splitlines()[1:]) if line]
+    parts = [list(part) for rule, part in itertools.groupby(lines, lambda line: not line.strip("─-╭╮╰╯")) if not rule]
+    wrong = " ".join(parts[0]).split(" Got errors:")[0].rstrip(".") if parts else f"{name} was given wrong flags"
+    meant = [one[0].split()[0] for one in (part[1:] for part in parts if part[0] == "Perhaps you meant:") if one]
     hint = f"did you mean {meant[0]}? " if meant else ""
-    return UsageError(wrong or f"coldframe {name}: wrong flags", advice=f"{hint}coldframe {name} --help lists the flags")
+    return UsageError(wrong, advice=f"{hint}coldframe {name} --help lists the flags")
 
 
 def load(place: str) -> Any:
