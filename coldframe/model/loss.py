@@ -24,6 +24,7 @@ def cross_entropy_rows(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) ->
     return torch.cat(parts)
 
 
+@torch.compiler.disable  # its gradients are made on the way forward, which a compiler has nothing to add to
 def cross_entropy_sum(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask_N: Tensor) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy in nats over the rows whose mask is 1, and each row's own (detached, 0 where masked).
 
@@ -69,8 +70,10 @@ def _loss_and_gradient(rows_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask
     logits = rows_NC @ head_VC.t()
     targets_N1, mask_N1 = targets_N.unsqueeze(1), mask_N.unsqueeze(1)
     if logits.is_cuda or logits.dtype != torch.float32:
-        softmax = torch.softmax(logits, dim=1, dtype=torch.float32)
-        losses = torch.logsumexp(logits.float(), dim=1, keepdim=True) - logits.gather(1, targets_N1).float()
+        scores = logits.float()
+        log_sum = torch.logsumexp(scores, dim=1, keepdim=True)
+        losses = log_sum - scores.gather(1, targets_N1)
+        softmax = scores.sub_(log_sum).exp_()
     else:
         softmax = torch.softmax(logits, dim=1, out=logits)
         losses = -softmax.gather(1, targets_N1).log()

@@ -57,7 +57,7 @@ def memory_need(
     scores = 2 * BLOCK * num_tokens * sizes.num_heads * 4 * sizes.context // _SCORES_LENGTH if device == "cpu" else 0
     casts = sizes.num_matrix_parameters * value_bytes if value_bytes < 4 else 0
     chunk = min(num_tokens, ROWS_ON_GPU if device == "cuda" else ROWS_ON_CPU)
-    logits_bytes = 4 if device == "cpu" else 4 + 2 * value_bytes
+    logits_bytes = 4 if device == "cpu" else 8 + value_bytes  # scores, their exponentials within logsumexp, logits
     return MemoryNeed(
         parameters=4 * sizes.num_parameters,
         gradients=4 * sizes.num_parameters,

@@ -10,7 +10,7 @@ Architecture = Literal["native", "plain"]
 
 #: Rows of logits held at once. On a CPU few enough to stay near the cache, on a GPU enough to fill it.
 ROWS_ON_CPU = 1024
-ROWS_ON_GPU = 4096
+ROWS_ON_GPU = 2048
 #: Queries that blocked attention takes together; what of a block stands above the diagonal is computed and thrown away.
 BLOCK = 128
 #: Channels of the residual stream that decide how much of a value embedding is added.

@@ -77,16 +77,15 @@ class Loop:
     def _step(self, reader: Prefetcher) -> None:
         began = time.perf_counter()
         batch = next(reader)
-        state, plan = self.trainer.state, self.trainer.plan
+        state = self.trainer.state
         micro_batch = state.device_batch
         result = self.trainer.step(batch)
         state.next_row = reader.row
         if self.leader is not None:
-            seconds = time.perf_counter() - began
-            state.train_seconds += seconds
-            self.leader.steps.add(result, state, batch, self.stream.names, seconds, plan.total_batch_tokens)
-            self.leader.heartbeat.tokens_per_second = plan.total_batch_tokens / seconds
+            state.train_seconds += time.perf_counter() - began
             self.leader.control.recorder.step = state.step
+            self.leader.steps.add(result, state, batch, self.stream.names, began)
+            self.leader.heartbeat.tokens_per_second = self.leader.steps.tokens_per_second
             if state.device_batch < micro_batch:
                 self._ran_out_of_memory(micro_batch)
             self.leader.saver.publish_if_wanted()

@@ -134,7 +134,12 @@ class Session:
         )
         saver = Saver(self.folder, recorder, trainer, self.run_file.train)
         judge = Judge(recorder, trainer, self.opened.tokenizer, self.opened.sources, self.run_file.train)
-        steps = StepLog(recorder, self.run_file.num_steps)
+        steps = StepLog(
+            recorder,
+            self.run_file.num_steps,
+            batch_tokens=plan.total_batch_tokens,
+            runs_behind=plan.device == "cuda",
+        )
         leader = Leader(control=control, saver=saver, judge=judge, steps=steps, heartbeat=heartbeat)
         loop = Loop(self.run_file, trainer, open_stream(plan, state, self.opened.sources), self.ranks, leader)
         with heartbeat:
@@ -152,7 +157,7 @@ class Session:
             train_loss=None if steps.train_loss != steps.train_loss else steps.train_loss,
             val_bpb=judge.val_bpb if judge.val_bpb is not None else state.best_bpb,
             num_tokens=state.num_tokens,
-            tokens_per_second=steps.median_tokens_per_second(plan.total_batch_tokens),
+            tokens_per_second=steps.median_tokens_per_second(),
             peak_memory_bytes=max(heartbeat.peak_memory_bytes, peak_memory(plan)),
             weights_sha256=saver.weights_sha256,
             status=end,

@@ -7,9 +7,9 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from coldframe.errors import TrainingError
 from coldframe.mixture.stream import Batch
@@ -23,35 +23,53 @@ SOURCE_LOSSES_EVERY = 25
 _log = logging.getLogger("coldframe")
 
 
-class StepLog:
-    """Buffers step results; `flush` writes them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """A finished step whose values may still be on the device."""
 
-    def __init__(self, recorder: Recorder, num_steps: int) -> None:
+    step: int
+    num_tokens: int
+    next_row: int
+    began: float
+    ended: float
+    result: StepResult
+    sources: list[str]
+
+
+class StepLog:
+    """Buffers steps of `batch_tokens` tokens; `flush` writes them.
+
+    A GPU runs behind: how long a step took is known only once its values are fetched, so there the time between two
+    flushes is divided evenly over the steps between them.
+    """
+
+    def __init__(self, recorder: Recorder, num_steps: int, *, batch_tokens: int, runs_behind: bool) -> None:
         self.num_steps = num_steps
         self.train_loss = math.nan
         self.seconds: deque[float] = deque(maxlen=1_000_000)
+        self._batch_tokens, self._runs_behind = batch_tokens, runs_behind
         self._recorder = recorder
-        self._pending: list[tuple[dict[str, float], StepResult, list[str]]] = []
+        self._pending: list[_Step] = []
         self._by_source: dict[str, list[float]] = {}
         self._last_flush = self._last_line = 0.0
         self._last_source_step = 0
 
-    def add(
-        self, result: StepResult, state: TrainState, batch: Batch, names: Sequence[str], seconds: float, tokens: int
-    ) -> None:
-        """Take a finished step of `seconds`, in which all ranks together read `tokens` tokens."""
-        self.seconds.append(seconds)
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Of the newest step that was written; None before the first."""
+        return self._batch_tokens / self.seconds[-1] if self.seconds else None
+
+    def add(self, result: StepResult, state: TrainState, batch: Batch, names: Sequence[str], began: float) -> None:
+        """Take a step that began then (perf_counter) and ended now."""
         self._pending.append(
-            (
-                {
-                    "step": state.step,
-                    "num_tokens": state.num_tokens,
-                    "next_row": state.next_row,
-                    "seconds": seconds,
-                    "tokens_per_second": tokens / seconds,
-                },
-                result,
-                [names[source] for source in batch.source],
+            _Step(
+                step=state.step,
+                num_tokens=state.num_tokens,
+                next_row=state.next_row,
+                began=began,
+                ended=time.perf_counter(),
+                result=result,
+                sources=[names[source] for source in batch.source],
             )
         )
         if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
@@ -65,12 +83,16 @@ class StepLog:
         """
         self._last_flush = time.monotonic()
         pending, self._pending = self._pending, []
-        rows = []
-        for values, result, sources in pending:
-            rows.append(self._row(values, result))
-            self._add_sources(result, sources)
-        if not rows:
+        if not pending:
             return
+        values = [_fetched(step.result) for step in pending]
+        even = (time.perf_counter() - pending[0].began) / len(pending) if self._runs_behind else None
+        rows = []
+        for step, fetched in zip(pending, values, strict=True):
+            seconds = even or step.ended - step.began
+            self.seconds.append(seconds)
+            rows.append(self._row(step, fetched, seconds))
+            self._add_sources(step.result, step.sources)
         self._recorder.steps(rows)
         if rows[-1].step - self._last_source_step >= SOURCE_LOSSES_EVERY:
             self._write_sources(rows[-1].step)
@@ -83,26 +105,24 @@ class StepLog:
                     advice="start the run again to go back to the last checkpoint; a lower plan.learning_rate helps",
                 )
 
-    def median_tokens_per_second(self, tokens: int) -> float | None:
+    def median_tokens_per_second(self) -> float | None:
         """Over the steps of this stretch, the first (which warms up) left out."""
         seconds = sorted(list(self.seconds)[1:] or self.seconds)
-        return tokens / seconds[len(seconds) // 2] if seconds else None
+        return self._batch_tokens / seconds[len(seconds) // 2] if seconds else None
 
-    def _row(self, values: dict[str, float], result: StepResult) -> StepRow:
-        names = list(result.grad_norms)
-        numbers: list[Tensor] = [result.loss_sum, result.grad_norm, result.clip_scale]
-        numbers += [result.grad_norms[name] for name in names] + [result.update_norms[name] for name in names]
-        loss_sum, grad_norm, clip_scale, *norms = torch.stack([number.float() for number in numbers]).tolist()
+    def _row(self, step: _Step, fetched: list[float], seconds: float) -> StepRow:
+        result, names = step.result, list(step.result.grad_norms)
+        loss_sum, grad_norm, clip_scale, *norms = fetched
         return StepRow(
-            step=int(values["step"]),
+            step=step.step,
             train_loss=loss_sum / result.num_targets,
             learning_rate=result.rates.learning_rate,
             grad_norm=grad_norm,
             clip_scale=clip_scale,
-            num_tokens=int(values["num_tokens"]),
-            next_row=int(values["next_row"]),
-            seconds=values["seconds"],
-            tokens_per_second=values["tokens_per_second"],
+            num_tokens=step.num_tokens,
+            next_row=step.next_row,
+            seconds=seconds,
+            tokens_per_second=self._batch_tokens / seconds,
             grad_norms=dict(zip(names, norms[: len(names)], strict=True)),
             update_norms=dict(zip(names, norms[len(names) :], strict=True)),
         )
@@ -145,3 +165,11 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def _fetched(result: StepResult) -> list[float]:
+    """Loss sum, gradient norm, clip scale, then each group's gradient norm, then each group's update norm."""
+    numbers = [result.loss_sum, result.grad_norm, result.clip_scale, *result.grad_norms.values()]
+    numbers += [result.update_norms[name] for name in result.grad_norms]
+    fetched: list[float] = torch.stack([number.float() for number in numbers]).tolist()
+    return fetched
