@@ -22,9 +22,11 @@ from coldframe.settings import PlanSettings
 TOKENS_PER_PARAMETER = 12
 #: The batch that suits a horizon of 2**20 tokens; others grow with the square root of the horizon (docs/log.md).
 BATCH_AT_A_MILLION = 2048
-#: The batch and width at which the learning rates below were tuned.
-RATE_BATCH = 2048
+#: The width at which the learning rates below were tuned.
 RATE_WIDTH = 256
+#: Rate times decay, summed over all steps; and the most decay whatever the horizon.
+DECAY_OVER_RUN = 10
+MOST_DECAY = 1.0
 #: Rows of a block of the mixture: a fixed unit, whatever the batch.
 BLOCK_ROWS = 64
 #: Tokens of a CPU micro-batch: enough for whole-speed matrix products, few enough for the caches.
@@ -286,33 +288,42 @@ def _horizon(settings: PlanSettings, sizes: Sizes, hardware: Hardware, why: dict
 
 def _batch_for(tokens: float, unit: int) -> int:
     """The nearest power of two (times `unit`) to the batch that suits a horizon."""
-    ideal = BATCH_AT_A_MILLION * math.sqrt(tokens / 2**20)
-    return int(unit * 2 ** max(0, round(math.log2(ideal / unit))))
+    return int(unit * 2 ** max(0, round(math.log2(_suited_batch(tokens) / unit))))
+
+
+def _suited_batch(tokens: float) -> float:
+    """The batch that suits a horizon: large enough to average out noise, small enough to leave many steps."""
+    return BATCH_AT_A_MILLION * math.sqrt(tokens / 2**20)
 
 
 def _rates(settings: PlanSettings, sizes: Sizes, batch: int, num_steps: int, why: dict[str, str]) -> dict[str, Any]:
-    """Peak rates: tuned at one width and batch, carried to others by the square root of each."""
-    by_batch = math.sqrt(batch / RATE_BATCH) * settings.learning_rate
+    """Peak rates: the same at every horizon as long as the batch suits it; another batch changes them by its root."""
+    suited = _suited_batch(batch * num_steps)
+    by_batch = math.sqrt(batch / suited) * settings.learning_rate
     by_width = math.sqrt(RATE_WIDTH / sizes.width)
-    scaling = f"tuned at width {RATE_WIDTH}, batch {RATE_BATCH:,}; times sqrt(batch ratio) {by_batch:.3g}"
+    scaling = f"tuned at width {RATE_WIDTH}; times sqrt(batch / the {suited:,.0f} that suit the horizon) {by_batch:.3g}"
     rates = {
         "embedding_rate": 0.26 * by_batch * by_width,
         "value_embedding_rate": 0.13 * by_batch * by_width,
         "head_rate": 0.0069 * by_batch * by_width,
         "scalar_rate": 0.05 * by_batch,
-        "matrix_rate": 0.01 * by_batch,
+        "matrix_rate": 0.02 * by_batch,
     }
     for name in ("embedding_rate", "value_embedding_rate", "head_rate"):
         why[name] = f"{scaling}, times sqrt(width ratio) {by_width:.3g}"
     why["matrix_rate"] = why["scalar_rate"] = scaling
-    decay = settings.weight_decay if settings.weight_decay is not None else 0.1
+    decay = settings.weight_decay
+    if decay is None:
+        decay = min(MOST_DECAY, DECAY_OVER_RUN / (rates["matrix_rate"] * num_steps))
     warm_up = settings.warm_up if settings.warm_up is not None else 0.02
     warm_down = settings.warm_down if settings.warm_down is not None else 0.65
     for name, value in (("warm_up", warm_up), ("warm_down", warm_down)):
         if not 0 <= value <= 1:
             raise SettingsError(f"plan.{name} cannot be {value}", advice="it is a share of the horizon, from 0 to 1")
     why |= {
-        "weight_decay": "given" if settings.weight_decay is not None else "light: a short run must not forget",
+        "weight_decay": "given"
+        if settings.weight_decay is not None
+        else f"{DECAY_OVER_RUN} over the whole run at the peak rate, at most {MOST_DECAY:g}",
         "warm_up": f"{max(1, round(warm_up * num_steps)):,} steps",
         "warm_down": f"the last {round(warm_down * num_steps):,} steps",
         "final_rate": "where the rates end, as a share of their peaks",
