@@ -54,7 +54,7 @@ class Commands:
         self._capsys.readouterr()
         try:
             status = main([str(word) for word in words])
-        except SystemExit as leaving:    # --help
+        except SystemExit as leaving:  # --help
             status = int(leaving.code or 0)
         captured = self._capsys.readouterr()
         return Answer(status=status, out=captured.out, err=captured.err)

@@ -17,7 +17,7 @@ from coldframe.run.record import Recorder
 from coldframe.run.view import RunView
 
 KEPT = 2
-_TRIES = 5
+_TRIES, _WAIT_SECONDS = 5, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,17 @@ def load_newest(view: RunView) -> tuple[Published, dict[str, torch.Tensor]] | No
     Raises:
         CheckpointError: when the files vanish faster than they can be read.
     """
+    if view.last("published") is None:
+        return None
+    vanished = False
     for _ in range(_TRIES):
         found = newest(view)
-        if found is None:
-            return None
         try:
-            return found, load_file(found.path)
+            if found is not None:
+                return found, load_file(found.path)
         except FileNotFoundError:  # replaced between the look and the load
-            time.sleep(0.05)
+            vanished = True
+        time.sleep(_WAIT_SECONDS)
+    if not vanished:
+        return None  # somebody deleted them
     raise CheckpointError(f"the published weights of {view.folder.name!r} keep vanishing", advice="try again")

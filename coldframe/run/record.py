@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from coldframe.run.durable import room_for
 from coldframe.run.paths import RunFolder
-from coldframe.run.schema import GROUPS, RUN_MIGRATIONS, open_database
+from coldframe.run.schema import GROUPS, RUN_MIGRATIONS, open_database, room_in_database
 
 Level = Literal["info", "warning", "error"]
 Json = Mapping[str, object]
@@ -106,14 +103,19 @@ class Recorder:
 
     def steps(self, rows: Iterable[StepRow]) -> None:
         """Write finished steps, in one transaction."""
-        with self._lock:
+        with self._lock, room_in_database(self._path):
             self._connection.execute("BEGIN")
-            for row in rows:
-                values: dict[str, Value] = {name: getattr(row, name) for name in _STEP_COLUMNS}
-                values |= {f"grad_norm_{group}": row.grad_norms.get(group) for group in GROUPS}
-                values |= {f"update_norm_{group}": row.update_norms.get(group) for group in GROUPS}
-                self._insert("steps", values | {"segment": self.segment, "time": time.time()})
-            self._connection.execute("COMMIT")
+            try:
+                for row in rows:
+                    values: dict[str, Value] = {name: getattr(row, name) for name in _STEP_COLUMNS}
+                    values |= {f"grad_norm_{group}": row.grad_norms.get(group) for group in GROUPS}
+                    values |= {f"update_norm_{group}": row.update_norms.get(group) for group in GROUPS}
+                    self._insert("steps", values | {"segment": self.segment, "time": time.time()})
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk may have ended it already
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def source_losses(self, losses: Mapping[str, tuple[float | None, int]]) -> None:
         """Write each source's mean training loss (nats a token) and number of target tokens since the last call."""
@@ -259,6 +261,14 @@ class Recorder:
         with self._lock:
             self._connection.execute("UPDATE checkpoints SET val_bpb = ? WHERE folder = ?", (val_bpb, folder))
 
+    def best_checkpoint(self, *, before: int) -> tuple[int | None, float | None]:
+        """Step and bits per byte of the best checkpoint up to a step: measured after it was written, so only here."""
+        row = self._connection.execute(
+            "SELECT step, val_bpb FROM checkpoints WHERE val_bpb IS NOT NULL AND step <= ? ORDER BY val_bpb LIMIT 1",
+            (before,),
+        ).fetchone()
+        return (int(row[0]), float(row[1])) if row else (None, None)
+
     def published(self, *, file: str, num_bytes: int, reason: str) -> None:
         """Write that weights can be read from a file under live/."""
         self._at_step("published", file=file, num_bytes=num_bytes, reason=reason)
@@ -279,6 +289,14 @@ class Recorder:
             },
         )
 
+    def train_loss_at(self, step: int) -> float | None:
+        """The recorded loss of a step, as its newest segment has it."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT train_loss FROM steps WHERE step = ? ORDER BY segment DESC LIMIT 1", (step,)
+            ).fetchone()
+        return float(row[0]) if row is not None and row[0] is not None else None
+
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
@@ -293,10 +311,5 @@ class Recorder:
     def _insert(self, table: str, values: Mapping[str, Value]) -> None:
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
-        with self._lock, room_for(self._path):
-            try:
-                self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
-            except sqlite3.OperationalError as error:
-                if "disk is full" in str(error):
-                    raise OSError(errno.ENOSPC, str(error)) from error
-                raise
+        with self._lock, room_in_database(self._path):
+            self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))

@@ -7,9 +7,14 @@ says what each table and column means; a test holds the two together.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from coldframe.run.durable import room_for
 
 #: Parameter groups whose gradient and update norms are recorded at every step.
 GROUPS = ("embedding", "value_embedding", "head", "attention", "mlp", "scalar")
@@ -167,6 +172,9 @@ CREATE TABLE leases (
 RUN_MIGRATIONS = (_M001_RUN,)
 EXPLORER_MIGRATIONS = (_M001_EXPLORER,)
 
+#: No room in the file itself, for the memory that its readers share, or beyond a limit on file sizes.
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
+
 #: How long a connection waits for another's short transaction, seconds.
 BUSY_SECONDS = 10.0
 
@@ -175,15 +183,39 @@ def open_database(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection
     """Open a database for writing and bring its schema up to date, each migration in one transaction.
 
     synchronous=NORMAL in WAL mode: a power cut may lose the last rows but never the database.
+
+    Raises:
+        DiskFullError: when there is no room.
     """
+    with room_in_database(path):
+        return _open(path, migrations)
+
+
+@contextmanager
+def room_in_database(path: Path) -> Iterator[None]:
+    """Turns SQLite's ways of saying that the disk is full into DiskFullError."""
+    with room_for(path):
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname in _FULL:
+                raise OSError(errno.ENOSPC, str(error)) from error
+            raise
+
+
+def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, time REAL NOT NULL)")
-    for number, script in enumerate(migrations, start=1):
-        if not _applied(connection, number):
-            _apply(connection, number, script)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, time REAL NOT NULL)")
+        for number, script in enumerate(migrations, start=1):
+            if not _applied(connection, number):
+                _apply(connection, number, script)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -154,7 +154,7 @@ class Session:
         outcome = Outcome(
             run=self.folder.name,
             step=state.step,
-            train_loss=None if steps.train_loss != steps.train_loss else steps.train_loss,
+            train_loss=recorder.train_loss_at(state.step),
             val_bpb=judge.val_bpb if judge.val_bpb is not None else state.best_bpb,
             num_tokens=state.num_tokens,
             tokens_per_second=steps.median_tokens_per_second(),
@@ -175,6 +175,8 @@ class Session:
         trainer = Trainer(self.run_file.plan, self.ranks, horizon=self.run_file.horizon_at)
         if step is not None:
             load_checkpoint(trainer, found or checkpoints.find_checkpoint(self.folder, step))
+            if recorder is not None:
+                trainer.state.best_step, trainer.state.best_bpb = recorder.best_checkpoint(before=step)
         else:
             trainer.state.stages = [dict(stage) for stage in self.opened.first_stages]
         probed = probe(self.run_file, trainer) if step is None else []  # on every rank: a step sums over them

@@ -117,6 +117,7 @@ def test_gone_files_are_not_offered(folder: RunFolder, recorder: Recorder, view:
     assert found.path == first
     first.unlink()
     assert newest(view) is None
+    assert load_newest(view) is None
 
 
 def test_a_lease_holds_until_it_expires(folder: RunFolder) -> None:

@@ -113,9 +113,7 @@ def killed_and_resumed(bench: Bench, name: str, recipe: Path, seed: int, *, kill
         if draw.random() < 0.2:  # while it still starts
             time.sleep(draw.uniform(0.0, 2.5))
         else:
-            trainer.wait_for(
-                lambda known=before: bench.run(name).exists and len(bench.rows(name, "segments")) > known
-            )
+            trainer.wait_for(lambda known=before: bench.run(name).exists and len(bench.rows(name, "segments")) > known)
             if draw.random() < 0.3:  # amid a checkpoint
                 trainer.wait_for(lambda: any(".tmp-" in path for path in os.listdir(bench.run(name).checkpoints)))
                 time.sleep(draw.uniform(0.0, 0.004))

@@ -1,0 +1,412 @@
+"""What can be wrong with a run that is to go on, or is asked while nobody trains it: a clear line each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldframe.run import checkpoints
+from coldframe.run.lock import TrainerLock
+from coldframe.run.paths import RunFolder
+from coldframe.run.requests import new_request, send
+from coldframe.tokens.tokenizer import Tokenizer
+from coldframe.train.runfile import read_run_file
+from tests.commands import Answer, Commands, commands
+from tests.train.running import Bench
+
+RECIPE = """
+[plan]
+depth = 2
+vocab_size = 300
+context = 32
+total_batch_tokens = 128
+num_steps = 12
+threads = 1
+[train]
+checkpoint_every = 2
+evaluate_every = 0
+sample_every = 0
+evaluate_bytes = 1000
+held_out = 0.1
+[[corpus.source]]
+name = "own"
+kind = "prose"
+path = "text"
+"""
+STEP, END = 6, 12
+
+
+@pytest.fixture
+def coldframe(capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+    """The verbs."""
+    yield from commands(capsys)
+
+
+class Garden:
+    """Copies of one run that was stopped half-way."""
+
+    def __init__(self, bench: Bench, coldframe: Commands) -> None:
+        self.bench, self.coldframe = bench, coldframe
+        path = bench.folder / "garden.toml"
+        path.write_text(RECIPE)
+        self.number = 0
+        for name, flags in (("garden", ["--stop-at", STEP]), ("garden-straight", [])):
+            if not bench.run(name).exists:
+                answer = coldframe("train", "--run", name, "--runs", bench.runs, "--recipe", path, "--json", *flags)
+                assert answer.status == 0, answer.err
+        newest = checkpoints.newest_sound(bench.run("garden-straight"), lambda text: None)
+        assert newest is not None
+        self.weights_sha256 = newest.weights_sha256
+
+    def copy(self, of: str = "garden") -> RunFolder:
+        """A run of its own to spoil."""
+        self.number += 1
+        folder = self.bench.run(f"copy-{os.getpid()}-{len(list(self.bench.runs.iterdir()))}")
+        shutil.copytree(self.bench.run(of).path, folder.path)
+        return folder
+
+    def train(self, folder: RunFolder, *flags: object) -> Answer:
+        """Resume it."""
+        return self.coldframe("train", "--run", folder.name, "--runs", folder.runs, "--json", *flags)
+
+    def ask(self, verb: str, folder: RunFolder, *flags: object) -> Answer:
+        """Ask it something."""
+        return self.coldframe(verb, folder.name, "--runs", folder.runs, "--json", *flags)
+
+    def rows(self, folder: RunFolder, table: str) -> list[dict[str, Any]]:
+        """What it recorded."""
+        return self.bench.rows(folder.name, table)
+
+
+@pytest.fixture
+def garden(bench: Bench, coldframe: Commands) -> Garden:
+    """Runs stopped at step 6 of 12; trained once for all tests."""
+    return Garden(bench, coldframe)
+
+
+def assert_finishes(garden: Garden, folder: RunFolder, *flags: object) -> Answer:
+    """It goes on to the end, and to the bit as if nothing had been."""
+    answer = garden.train(folder, *flags)
+    assert answer.status == 0, answer.err
+    assert (answer.json["step"], answer.json["status"]) == (END, "done")
+    assert answer.json["weights_sha256"] == garden.weights_sha256
+    return answer
+
+
+def spoil(path: Path) -> None:
+    """Turn one byte in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_resume_by_name_alone(garden: Garden) -> None:
+    """The name is enough; the answer has its fields; and a finished run that is started again stays as it is."""
+    folder = garden.copy()
+    answer = assert_finishes(garden, folder)
+    assert set(answer.json) >= {
+        "run", "step", "train_loss", "val_bpb", "num_tokens", "tokens_per_second", "peak_memory_bytes",
+        "weights_sha256", "status",
+    }  # fmt: skip
+    assert len(answer.out.splitlines()) == 1
+    again = assert_finishes(garden, folder)
+    assert again.json["num_tokens"] == answer.json["num_tokens"]
+    assert again.json["train_loss"] == answer.json["train_loss"]
+
+
+def test_two_trainers_on_one_run(garden: Garden) -> None:
+    """The second is refused with the first one's process, and changes nothing."""
+    folder = garden.copy()
+    before = sorted(str(path) for path in folder.path.rglob("*"))
+    with TrainerLock(folder.lock):
+        answer = garden.train(folder)
+    assert answer.status == 1
+    assert answer.error["kind"] == "Lock"
+    assert f"process {os.getpid()}" in answer.error["message"]
+    assert sorted(str(path) for path in folder.path.rglob("*")) == before
+    assert_finishes(garden, folder)
+
+
+def test_a_damaged_newest_checkpoint(garden: Garden) -> None:
+    """The one before it is taken, a line and an event say so, and the end is the same to the bit."""
+    folder = garden.copy()
+    spoil(folder.checkpoints / f"step-{STEP:08d}" / checkpoints.OPTIMIZER)
+    answer = assert_finishes(garden, folder)
+    assert f"step-{STEP:08d}" in answer.err
+    assert "falling back" in answer.err
+    assert any(row["kind"] == "checkpoint" and row["level"] == "warning" for row in garden.rows(folder, "events"))
+    assert garden.rows(folder, "segments")[-1]["start_step"] == STEP - 2
+
+
+@pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.MANIFEST])
+def test_every_checkpoint_damaged(garden: Garden, name: str) -> None:
+    """One clear line; nothing is overwritten by beginning again."""
+    folder = garden.copy()
+    for path in folder.checkpoints.iterdir():
+        (path / name).write_bytes((path / name).read_bytes()[:30])
+    answer = garden.train(folder)
+    assert answer.status == 1
+    assert answer.error["kind"] == "Checkpoint"
+    assert answer.error["advice"]
+    assert len(list(folder.checkpoints.iterdir())) == 2
+
+
+def test_tokenizers_that_are_not_the_runs(garden: Garden) -> None:
+    """Missing, damaged, or of another vocabulary."""
+    folder = garden.copy()
+    whole = folder.tokenizer.read_bytes()
+    folder.tokenizer.unlink()
+    answer = garden.train(folder)
+    assert (answer.status, answer.error["kind"]) == (1, "Tokenizer")
+    assert "copy it back" in answer.error["advice"]
+    folder.tokenizer.write_bytes(whole[: len(whole) // 2])
+    answer = garden.train(folder)
+    assert (answer.status, answer.error["kind"]) == (1, "Tokenizer")
+    other = Tokenizer.train(["the soil and the frame " * 50], 275)
+    other.save(folder.tokenizer)
+    answer = garden.train(folder)
+    assert (answer.status, answer.error["kind"]) == (1, "Tokenizer")
+    assert f"vocabulary {other.vocab_size}, the model's 300" in answer.error["message"]
+    folder.tokenizer.write_bytes(whole)
+    assert_finishes(garden, folder)
+
+
+def test_a_vocabulary_that_does_not_match(garden: Garden, tmp_path: Path) -> None:
+    """A new run with a tokenizer of one size and a plan of another is refused before anything is made."""
+    other = Tokenizer.train(["the soil and the frame " * 50], 275)
+    other.save(tmp_path / "tokenizer.json")
+    folder = garden.bench.run("mismatched")
+    answer = garden.train(
+        folder,
+        "--recipe",
+        garden.bench.folder / "garden.toml",
+        "--set",
+        f"tokenizer.path={tmp_path / 'tokenizer.json'}",
+    )
+    assert (answer.status, answer.error["kind"]) == (1, "Tokenizer")
+    assert f"{other.vocab_size} tokens, plan.vocab_size is 300" in answer.error["message"]
+    assert not folder.exists
+
+
+def test_a_missing_tokenizer(garden: Garden) -> None:
+    """A path that leads nowhere."""
+    folder = garden.bench.run("no-tokenizer")
+    answer = garden.train(
+        folder, "--recipe", garden.bench.folder / "garden.toml", "--set", "tokenizer.path=/none/tokenizer.json"
+    )
+    assert (answer.status, answer.error["kind"]) == (1, "Tokenizer")
+    assert not folder.exists
+
+
+@pytest.mark.parametrize("text", [None, "", "\n\n"], ids=["missing", "empty", "blank"])
+def test_sources_without_text(garden: Garden, tmp_path: Path, text: str | None) -> None:
+    """A source that is missing or empty is named, and no run is made."""
+    if text is not None:
+        (tmp_path / "text").mkdir()
+        (tmp_path / "text" / "a.txt").write_text(text)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE)
+    folder = garden.bench.run("no-text")
+    answer = garden.train(folder, "--recipe", recipe)
+    assert (answer.status, answer.error["kind"]) == (1, "Source")
+    assert not folder.exists
+
+
+def test_shards_that_are_gone_or_damaged(garden: Garden) -> None:
+    """Missing shards and a turned byte in one are told apart from everything else."""
+    folder = garden.copy()
+    shards = folder.runs / "shards"
+    hidden = folder.runs.parent / "hidden"
+    shards.rename(hidden)
+    try:
+        answer = garden.train(folder)
+        assert (answer.status, answer.error["kind"]) == (1, "Shard")
+        assert "'own'" in answer.error["message"]
+    finally:
+        hidden.rename(shards)
+    run_file = read_run_file(folder)
+    path = shards / run_file.tokenizer_sha256[:12] / "own" / run_file.manifests["own"][:12] / "tokens-00000.bin"
+    whole = path.read_bytes()
+    spoil(path)
+    try:
+        answer = garden.train(folder)
+        assert (answer.status, answer.error["kind"]) == (1, "Shard")
+    finally:
+        path.write_bytes(whole)
+    assert_finishes(garden, folder)
+
+
+def test_a_broken_run_file(garden: Garden) -> None:
+    """run.toml cut off: usage, with the file's name."""
+    folder = garden.copy()
+    folder.plan_file.write_text(folder.plan_file.read_text()[:200])
+    answer = garden.train(folder)
+    assert answer.status == 2
+    assert "run.toml" in answer.error["message"]
+
+
+def test_changed_settings_are_listed_and_refused_or_taken(garden: Garden) -> None:
+    """What breaks the model never; what breaks exactness only when accepted; what is around training freely."""
+    folder = garden.copy()
+    answer = garden.train(folder, "--set", "plan.context=64", "--set", "plan.learning_rate=0.5")
+    assert (answer.status, answer.error["kind"]) == (1, "Resume")
+    assert "plan.context" in answer.error["message"]
+    assert "32 -> 64" in answer.error["message"]
+    answer = garden.train(folder, "--steps", END + 5)
+    assert answer.status == 1
+    assert "coldframe extend" in answer.error["advice"]
+    answer = garden.train(folder, "--set", "plan.learning_rate=0.5")
+    assert answer.status == 1
+    assert "plan.learning_rate" in answer.error["message"]
+    assert "accept_changes" in answer.error["advice"]
+    assert_finishes(garden, garden.copy(), "--set", "train.checkpoint_every=4", "--set", "train.keep_last=3")
+    answer = garden.train(folder, "--set", "plan.learning_rate=0.5", "--set", "train.accept_changes=true")
+    assert answer.status == 0, answer.err
+    assert answer.json["weights_sha256"] != garden.weights_sha256
+    assert "learning_rate" in answer.err
+    assert "plan.learning_rate" in garden.rows(folder, "segments")[-1]["changed"]
+    assert any(row["kind"] == "settings" for row in garden.rows(folder, "events"))
+
+
+@pytest.mark.parametrize("verb", ["pause", "stop", "checkpoint"])
+def test_nobody_trains(garden: Garden, verb: str) -> None:
+    """There is nothing to pause, stop or save: refused, with what would go on, and recorded."""
+    folder = garden.copy()
+    answer = garden.ask(verb, folder)
+    assert answer.status == 1
+    assert (answer.json["outcome"], answer.json["step"], answer.json["run"]) == ("refused", STEP, folder.name)
+    assert f"coldframe train --run {folder.name}" in answer.json["detail"]
+    [row] = garden.rows(folder, "outcomes")[-1:]
+    assert (row["verb"], row["outcome"]) == (verb, "refused")
+    assert list(folder.requests.iterdir()) == []
+    assert_finishes(garden, folder)
+
+
+def rates(garden: Garden, folder: RunFolder) -> list[float]:
+    """The schedule's multiplier at each step."""
+    return garden.bench.series(folder.name)["learning_rate"]
+
+
+def test_extending_a_finished_run(garden: Garden) -> None:
+    """It goes on to the new end; what was learned before keeps its rates; shorter is refused."""
+    folder = garden.copy("garden-straight")
+    before = garden.bench.series(folder.name)
+    for steps, words in ((END, "would not lengthen"), (3, "would not lengthen")):
+        answer = garden.ask("extend", folder, "--steps", steps)
+        assert (answer.status, answer.json["outcome"]) == (1, "refused")
+        assert words in answer.json["detail"]
+    answer = garden.ask("extend", folder, "--steps", 20)
+    assert (answer.status, answer.json["outcome"]) == (0, "applied")
+    answer = garden.train(folder)
+    assert (answer.json["step"], answer.json["status"]) == (20, "done")
+    after = garden.bench.series(folder.name)
+    assert {name: values[:END] for name, values in after.items()} == before
+    assert max(rates(garden, folder)[END:]) > rates(garden, folder)[END - 1]
+    assert all(
+        one > other for one, other in zip(rates(garden, folder)[END:], rates(garden, folder)[END + 1 :], strict=False)
+    )
+
+
+def test_extending_a_running_one(garden: Garden) -> None:
+    """Taken between two steps: from there on the new schedule, before it the old, through a later resume too."""
+    folder = garden.copy()
+    before = rates(garden, folder)
+    send(folder, new_request("extend", {"num_steps": 18}))
+    send(folder, new_request("extend", {"num_steps": 16}))
+    answer = garden.train(folder, "--stop-at", 9)
+    assert answer.json["status"] == "stopped"
+    assert [row["outcome"] for row in garden.rows(folder, "outcomes")] == ["applied", "refused"]
+    answer = garden.train(folder)
+    assert (answer.json["step"], answer.json["status"]) == (18, "done")
+    assert rates(garden, folder)[:STEP] == before
+    straight = garden.bench.series("garden-straight")["learning_rate"]
+    assert rates(garden, folder)[STEP:END] != straight[STEP:END]
+    assert rates(garden, folder)[-1] < rates(garden, folder)[STEP]
+
+
+@pytest.mark.parametrize("content", [
+    b"garbage", b'{"id": "x", "verb": "fly"}', b'{"id": "x", "verb": "extend", "arguments": {"num_steps": -9}}',
+    b'{"id": "x", "verb": "extend", "arguments": {"num_steps": "many"}}', b'["stop"]',
+])  # fmt: skip
+def test_nonsense_among_the_requests(garden: Garden, content: bytes) -> None:
+    """Refused with a row, and training goes on as if it had not been there."""
+    folder = garden.copy()
+    (folder.requests / "x.json").write_bytes(content)
+    assert_finishes(garden, folder)
+    [row] = garden.rows(folder, "outcomes")
+    assert row["outcome"] == "refused"
+    assert list(folder.requests.iterdir()) == []
+
+
+@contextmanager
+def files_no_larger_than(num_bytes: int) -> Iterator[None]:
+    """As on a full disk: the system refuses to let any file grow beyond this."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_a_checkpoint(garden: Garden) -> None:
+    """A clear line, status 1, the earlier checkpoint whole; with room again, on to the same end."""
+    folder = garden.copy()
+    room = max(path.stat().st_size for path in folder.path.glob("run.db*")) + 200_000
+    assert room < (folder.checkpoints / f"step-{STEP:08d}" / checkpoints.MODEL).stat().st_size
+    with files_no_larger_than(room):
+        answer = garden.train(folder)
+    assert answer.status == 1
+    assert answer.error["kind"] == "DiskFull"
+    assert "free some space" in answer.error["advice"]
+    chosen = checkpoints.newest_sound(folder, lambda text: pytest.fail(text))
+    assert chosen is not None
+    assert chosen.step == STEP
+    assert [path.name for path in folder.checkpoints.glob(".*")] == []
+    assert garden.rows(folder, "heartbeats")[-1]["status"] == "failed"
+    assert any(row["kind"] == "failed" for row in garden.rows(folder, "events"))
+    assert_finishes(garden, folder)
+
+
+@pytest.mark.parametrize("spare", [0, 40_000, 700_000], ids=["nothing", "a little", "most of it"])
+def test_a_disk_that_is_really_full(garden: Garden, tmp_path: Path, spare: int) -> None:
+    """A small file system of its own, filled up but for so many bytes: the same, wherever the writing fails."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("only root may make a small file system")
+    try:
+        source = garden.bench.run("garden")
+        shutil.copytree(source.path, disk / "garden")
+        shutil.copytree(source.runs / "shards", disk / "shards")
+        folder = RunFolder(disk / "garden")
+        free = shutil.disk_usage(disk).free
+        (disk / "filler").write_bytes(bytes(free - spare))
+        answer = garden.train(folder)
+        assert answer.status == 1
+        assert answer.error["kind"] == "DiskFull"
+        assert answer.error["advice"]
+        (disk / "filler").unlink()
+        chosen = checkpoints.newest_sound(folder, lambda text: pytest.fail(text))
+        assert chosen is not None
+        assert chosen.step >= STEP
+        answer = garden.train(folder)
+        assert answer.status == 0, answer.err
+        assert answer.json["weights_sha256"] == garden.weights_sha256
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_an_outcome_is_one_json_object(garden: Garden) -> None:
+    """The fields of the steering verbs."""
+    answer = garden.ask("checkpoint", garden.copy())
+    assert set(json.loads(answer.out)) == {"run", "step", "outcome", "detail"}
