@@ -85,6 +85,7 @@ class Stream:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
+        """All stages, in the order in which they begin."""
         return self._schedule.stages
 
     @property
