@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,17 +121,29 @@ def build_model(
 def lay_out(model: Transformer) -> None:
     """Put weights as the multiplication of one row by a matrix reads them fastest; no number changes on a CPU.
 
-    On a CPU a matrix with at least as many outputs as inputs is stored input by input: BLAS then adds up whole
-    columns, and reads it about twice as fast as when it takes a dot product for each output (docs/generate.md).
-    Elsewhere the matrices are cast once to the type that the model computes in, not at every token.
+    On a CPU reading the weights is most of the time of a token. A matrix with at least as many outputs as inputs is
+    stored input by input: BLAS then adds up whole columns, and reads it about twice as fast as when it takes a dot
+    product for each output. All stand end to end in memory from numpy, which asks the system for large pages (figures
+    in docs/generate.md). Elsewhere they are cast once to the type that the model computes in, not at every token.
     """
-    matrices = [(model, "head"), *((layer, name) for layer in model.layers for name in ("qkv", "output", "up", "down"))]
-    for module, name in matrices:
-        parameter = getattr(module, name)
-        matrix = parameter.detach().to(model.compute_dtype)
-        if matrix.device.type == "cpu" and matrix.shape[0] >= matrix.shape[1]:
-            matrix = matrix.t().contiguous().t()
+    places = [(model, "head"), *((layer, name) for layer in model.layers for name in ("qkv", "output", "up", "down"))]
+    matrices = [getattr(module, name).detach() for module, name in places]
+    if model.head.device.type == "cpu" and model.compute_dtype == torch.float32:
+        room = torch.from_numpy(np.empty(sum(matrix.numel() for matrix in matrices), dtype=np.float32))
+        parts = room.split([matrix.numel() for matrix in matrices])
+        laid = [_laid(matrix, part) for matrix, part in zip(matrices, parts, strict=True)]
+    else:
+        laid = [matrix.to(model.compute_dtype) for matrix in matrices]
+    for (module, name), matrix in zip(places, laid, strict=True):
         setattr(module, name, torch.nn.Parameter(matrix, requires_grad=False))
+
+
+def _laid(matrix: Tensor, part: Tensor) -> Tensor:
+    """The matrix, copied into its part of memory."""
+    num_outputs, num_inputs = matrix.shape
+    if num_outputs >= num_inputs:
+        return part.view(num_inputs, num_outputs).t().copy_(matrix)
+    return part.view(num_outputs, num_inputs).copy_(matrix)
 
 
 def newest_kind(view: RunView) -> Literal["live", "checkpoint"] | None:
