@@ -212,7 +212,8 @@ def _stream(talk: _Talk, line: str) -> Iterator[Emitted]:
 
 
 def _text_so_far(talk: _Talk, line: str) -> str:
-    return f"{talk.text}\n{line}" if talk.text else line
+    """All that was written, without spaces at its end: a word's token begins with its space, and few begin after one."""
+    return (f"{talk.text}\n{line}" if talk.text else line).rstrip(" ")
 
 
 def _refresh(talk: _Talk) -> None:
@@ -245,7 +246,7 @@ def _introduction(talk: _Talk) -> str:
 
 
 def _who(talk: _Talk) -> str:
-    kind = "published while it trains" if talk.loaded.kind == "live" else "from a checkpoint"
+    kind = "published by its trainer" if talk.loaded.kind == "live" else "from a checkpoint"
     return f"run {talk.folder.name}, step {talk.loaded.step:,}, {kind}"
 
 

@@ -92,6 +92,14 @@ def test_a_conversation_goes_on_from_what_was_said(folder, monkeypatch):
         at = heard.index(part, at) + len(part)
 
 
+def test_a_space_at_the_end_of_a_beginning_does_not_stand_in_the_next_words_way(folder):
+    said = [
+        chat(settings(folder, prompt=text), lambda text: None)["text"]
+        for text in ("The frame", "The frame ", "The frame  ")
+    ]
+    assert said[0] == said[1] == said[2]
+
+
 def test_quiet_leaves_nothing_but_the_words(folder, monkeypatch):
     assert talk(folder, monkeypatch, "The frame\n\n", quiet=True) == expected(tiny.prompt("The frame")) + "\n"
 
