@@ -55,8 +55,9 @@ def measure(device: str, depth: int, context: int, vocabulary: int, rows: int, r
     from coldframe.model.parallel import Ranks
     from coldframe.plan import make_plan
     from coldframe.settings import PlanSettings
+    from coldframe.train.allocator import prepare_allocator
     from coldframe.train.probing import made_up_batch, peak_memory
-    from coldframe.train.session import prepare_allocator, prepare_torch
+    from coldframe.train.session import prepare_torch
     from coldframe.train.trainer import Trainer
 
     prepare_allocator()

@@ -99,7 +99,8 @@ def _coldframe(arguments: argparse.Namespace) -> Callable[[], None]:
     from coldframe.model.parallel import Ranks
     from coldframe.plan import make_plan
     from coldframe.settings import PlanSettings
-    from coldframe.train.session import prepare_allocator, prepare_torch
+    from coldframe.train.allocator import prepare_allocator
+    from coldframe.train.session import prepare_torch
     from coldframe.train.trainer import Trainer
 
     prepare_allocator()

@@ -13,7 +13,8 @@ from coldframe.run.record import Recorder
 from coldframe.settings import TrainSettings
 from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
-from coldframe.train.trainer import Trainer
+from coldframe.train.allocator import give_back_memory
+from coldframe.train.trainer import Trainer, is_out_of_memory
 
 _log = logging.getLogger("coldframe")
 
@@ -36,13 +37,32 @@ class Judge:
     def evaluate(self) -> float | None:
         """Measure bits per byte by source and overall (by bytes), record them, and give the overall.
 
-        None, with an event, when no text is held out: that is no reason to stop training.
+        None, with an event, when no text is held out or memory runs out: that is no reason to stop training.
         """
         try:
             return self._score()
         except SourceError as error:
-            self.recorder.event("evaluate", f"bits per byte not measured: {error.message}", level="warning")
-            return None
+            self._not_measured("evaluate", "bits per byte", error.message)
+        except (RuntimeError, MemoryError) as error:
+            self._ran_out("evaluate", "bits per byte", error)
+        return None
+
+    def sample(self) -> None:
+        """Let the model go on from each prompt, and record what it says; an event when memory runs out."""
+        try:
+            self._sample()
+        except (RuntimeError, MemoryError) as error:
+            self._ran_out("sample", "samples", error)
+
+    def _ran_out(self, kind: str, what: str, error: Exception) -> None:
+        if not is_out_of_memory(error):
+            raise error
+        give_back_memory(self.trainer.device)
+        self._not_measured(kind, what, "memory ran out")
+
+    def _not_measured(self, kind: str, what: str, why: str) -> None:
+        self.recorder.event(kind, f"{what} not measured: {why}", level="warning")
+        _log.warning("%s not measured: %s", what, why)
 
     def _score(self) -> float:
         context = self.trainer.plan.context
@@ -83,8 +103,7 @@ class Judge:
         )
         return overall.value
 
-    def sample(self) -> None:
-        """Let the model go on from each prompt, and record what it says and how sure it was."""
+    def _sample(self) -> None:
         engine = Engine(self.trainer.model, self.tokenizer)
         step = self.trainer.state.step
         sampling = Sampling(

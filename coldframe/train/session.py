@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
-import gc
 import logging
 import signal
 import time
@@ -25,6 +23,7 @@ from coldframe.run.lock import TrainerLock
 from coldframe.run.paths import RunFolder
 from coldframe.run.record import Recorder
 from coldframe.settings import Settings
+from coldframe.train.allocator import give_back_memory, prepare_allocator
 from coldframe.train.control import Control
 from coldframe.train.judging import Judge
 from coldframe.train.loop import End, Leader, Loop
@@ -117,7 +116,7 @@ class Session:
             end = loop.run(stop_at)
             self.run_file = loop.run_file
             del trainer, loop
-            self._free()
+            give_back_memory(torch.device(self.run_file.plan.device))
             if end != "paused" or not from_leader(None, self.ranks):
                 return
 
@@ -210,7 +209,7 @@ class Session:
 
     def _sleep(self, recorder: Recorder, control: Control) -> bool:
         """Hold no memory until somebody wakes or stops the run; whether to go on."""
-        self._free()
+        give_back_memory(torch.device(self.run_file.plan.device))
         freed = "the process lives on and holds no model"
         control.answer("pause", "applied", f"paused at step {recorder.step} with a checkpoint; {freed}")
         recorder.event("paused", f"training paused at step {recorder.step}")
@@ -231,32 +230,12 @@ class Session:
             recorder.event("stopped", f"training stopped at step {recorder.step}")
         return woken
 
-    def _free(self) -> None:
-        gc.collect()
-        if self.run_file.plan.device == "cuda":
-            torch.cuda.empty_cache()
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-
     def _failed(self, recorder: Recorder, heartbeat: Heartbeat, error: BaseException) -> None:
         """Leave word of a failure, as far as the disk still takes it."""
         message = error.message if isinstance(error, ColdframeError) else f"{type(error).__name__}: {error}"
         heartbeat.status, heartbeat.message = "failed", message
         with contextlib.suppress(DiskFullError):
             recorder.event("failed", message, level="error")
-
-
-def prepare_allocator() -> None:
-    """Let glibc keep the memory that tensors gave back, rather than return and fault it in anew at every step.
-
-    A page fault costs more than the arithmetic on the page: softmax of 32 MB takes 20 ms with fresh pages, 5 without.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # another system's allocator
-        libc = ctypes.CDLL("libc.so.6")
-        m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
-        libc.mallopt(m_mmap_max, 0)
-        libc.mallopt(m_trim_threshold, 1 << 30)
-        libc.mallopt(m_top_pad, 64 << 20)
 
 
 def prepare_torch(plan: Plan) -> None:

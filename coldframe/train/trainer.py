@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from coldframe.model.parallel import Ranks, any_rank, sum_over_ranks
 from coldframe.model.schedule import Schedule, StepRates
 from coldframe.model.transformer import Transformer
 from coldframe.plan import Plan
+from coldframe.train.allocator import give_back_memory
 from coldframe.train.state import TrainState
 
 BETA1, BETA2, MATRIX_BETA2 = 0.8, 0.95, 0.9
@@ -75,7 +75,7 @@ class Trainer:
             ran_out = None
             try:
                 loss_sum, row_losses = self._gradients(tokens, mask, num_targets)
-            except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU says it in words only
+            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
                 if not is_out_of_memory(error):
                     raise
                 ran_out = str(error).splitlines()[0]
@@ -145,14 +145,18 @@ class Trainer:
         self.state.device_batch //= 2
         for parameter in self.model.parameters():
             parameter.grad = None
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_memory(self.device)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+#: How a CPU says it: torch's allocator, oneDNN's, C++'s.
+_NO_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "could not create a primitive", "std::bad_alloc")
+
+
+def is_out_of_memory(error: Exception) -> bool:
     """Whether an error means that a device or the system has no more memory."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(words in str(error) for words in _NO_MEMORY)
 
 
 def rates_of(plan: Plan) -> Rates:

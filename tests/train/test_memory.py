@@ -1,0 +1,139 @@
+"""Memory in real processes: a pause gives it back; running out of it makes the micro-batch smaller, not the batch."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from coldframe.run.requests import new_request, send
+from tests.commands import Commands, commands
+from tests.train.running import Bench, Running
+
+WIDE = """
+[plan]
+depth = 2
+width = 512
+vocab_size = 300
+context = 32
+total_batch_tokens = 64
+num_steps = 4000
+threads = 1
+[train]
+checkpoint_every = 0
+evaluate_every = 0
+sample_every = 0
+[[corpus.source]]
+name = "own"
+kind = "prose"
+path = "text"
+"""
+
+LONG_BATCH = """
+[plan]
+depth = 4
+width = 64
+vocab_size = 300
+context = 128
+total_batch_tokens = 8192
+device_batch = 64
+num_steps = 3
+threads = 1
+[train]
+checkpoint_every = 0
+evaluate_every = 0
+sample_every = 0
+[[corpus.source]]
+name = "own"
+kind = "prose"
+path = "text"
+"""
+
+# What Python and torch map before training counts too, so the limit is set from within, once they are there.
+WITH_A_LIMIT = """
+import resource, sys
+import torch, coldframe.train.session, coldframe.train.verbs, coldframe.beside
+import psutil
+from coldframe.cli import main
+torch.set_num_threads(1)
+limit = psutil.Process().memory_info().vms + (int(sys.argv[1]) << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_a_pause_gives_the_memory_back(bench: Bench) -> None:
+    """Resident memory falls by nearly all that the model took; stopped while it sleeps, it leaves with 0."""
+    recipe = bench.folder / "wide.toml"
+    recipe.write_text(WIDE)
+    trainer = bench.start("wide", recipe=recipe)
+    folder = bench.run("wide")
+    trainer.wait_for(lambda: folder.exists and len(bench.rows("wide", "steps")) > 2)
+    process = psutil.Process(trainer.process.pid)
+    training = process.memory_info().rss
+    pause = new_request("pause", {})
+    send(folder, pause)
+    trainer.wait_for(lambda: any(row["request"] == pause.id for row in bench.rows("wide", "outcomes")))
+    asleep = process.memory_info().rss
+    num_bytes = bench.rows("wide", "checkpoints")[-1]["num_bytes"]  # weights and moments
+    assert num_bytes > 50 << 20
+    assert training - asleep > 0.8 * num_bytes, (training >> 20, asleep >> 20, num_bytes >> 20)
+    for verb in ("checkpoint", "pause"):
+        send(folder, new_request(verb, {}))
+    send(folder, new_request("extend", {"num_steps": 9000}))
+    trainer.wait_for(lambda: len(bench.rows("wide", "outcomes")) == 4)
+    for row in bench.rows("wide", "outcomes")[1:]:
+        assert row["outcome"] == "refused"
+        assert "paused" in row["detail"]
+    trainer.signal(signal.SIGUSR1)  # there is nothing new to save; it sleeps on
+    answer = bench.ask("stop", "wide")
+    assert (answer.status, answer.json["outcome"]) == (0, "applied"), answer.said
+    ended = trainer.end()
+    assert (ended.status, ended.json["status"]) == (0, "stopped"), ended.said
+    assert bench.rows("wide", "heartbeats")[-1]["status"] == "stopped"
+
+
+def train_with_limit(bench: Bench, name: str, limit_mib: int, *flags: str) -> Running:
+    """A trainer that may map so much more than Python and torch have mapped."""
+    words = ["train", "--run", name, "--runs", str(bench.runs), "--json", *flags]
+    # Each arena of glibc's maps 64 MB for later; how many there are is the threads' timing.
+    return Running([sys.executable, "-c", WITH_A_LIMIT, str(limit_mib), *words], {"MALLOC_ARENA_MAX": "1"})
+
+
+@pytest.fixture
+def coldframe(capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+    """The verbs, in this process."""
+    yield from commands(capsys)
+
+
+def test_running_out_of_memory(bench: Bench, coldframe: Commands) -> None:
+    """Amid training: the micro-batch is halved, an event says so, every step still learns from the whole batch."""
+    recipe = bench.folder / "long-batch.toml"
+    recipe.write_text(LONG_BATCH)
+    for name, flags in (("tight", ["--stop-at", 1]), ("roomy", [])):
+        answer = coldframe("train", "--run", name, "--runs", bench.runs, "--recipe", recipe, "--json", *flags)
+        assert answer.status == 0, answer.err
+    ended = train_with_limit(bench, "tight", 170).end()
+    assert ended.status == 0, ended.said
+    assert (ended.json["status"], ended.json["step"]) == ("done", 3)
+    events = [row for row in bench.rows("tight", "events") if row["kind"] == "memory" and row["level"] == "warning"]
+    assert events, ended.said
+    assert events[0]["detail"]["before"] == 64
+    assert events[-1]["detail"]["device_batch"] < 64
+    series = bench.series("tight")
+    assert series["next_row"] == [64.0 * step for step in range(1, 4)]
+    assert series["train_loss"] == pytest.approx(bench.series("roomy")["train_loss"], rel=2e-3)
+
+
+def test_not_even_one_row(bench: Bench) -> None:
+    """With no room for a single row: one clear line and status 1."""
+    recipe = bench.folder / "long-row.toml"
+    one_row = LONG_BATCH.replace("context = 128", "context = 8192")
+    recipe.write_text(one_row.replace("= 64\nnum_steps", "= 1\nnum_steps"))
+    ended = train_with_limit(bench, "tighter", 150, "--recipe", str(recipe)).end()
+    assert ended.status == 1, ended.said
+    assert ended.json["error"]["kind"] == "MemoryFit", ended.said
+    assert "Traceback" not in ended.said
