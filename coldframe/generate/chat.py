@@ -212,7 +212,7 @@ def _stream(talk: _Talk, line: str) -> Iterator[Emitted]:
 
 
 def _text_so_far(talk: _Talk, line: str) -> str:
-    """All that was written, without spaces at its end: a word's token begins with its space, and few begin after one."""
+    """All that was written, without spaces at its end: a word's token begins with its own space."""
     return (f"{talk.text}\n{line}" if talk.text else line).rstrip(" ")
 
 

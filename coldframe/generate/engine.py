@@ -145,7 +145,7 @@ class Engine:
         """
         return [-losses for losses in token_losses(self.model, [np.array(row) for row in rows])]
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _speak(
         self, prompts: Sequence[Sequence[int]], sampling: Sampling, first_row: int, cache: KVCache, read: list[int]
     ) -> Iterator[tuple[int, Emitted]]:

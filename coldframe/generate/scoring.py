@@ -19,7 +19,7 @@ from coldframe.model.transformer import Transformer
 BATCH_TOKENS = 8192
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def token_losses(
     model: Transformer,
     rows: Sequence[npt.ArrayLike],
