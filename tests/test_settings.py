@@ -1,4 +1,4 @@
-"""Settings: recipes, overrides and flags in that order; what is unknown or of another type is named with its nearest."""
+"""Settings: recipes, overrides and flags in that order; what is unknown or of another type is named."""
 
 from __future__ import annotations
 

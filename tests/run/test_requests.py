@@ -87,7 +87,7 @@ FIELDS = st.fixed_dictionaries(
 
 @given(content=st.binary(max_size=60) | JSON.map(json.dumps).map(str.encode) | FIELDS.map(json.dumps).map(str.encode))
 def test_any_file_is_a_request_or_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """Whatever bytes stand in a request's file: a request that can be recorded, or RequestError; never anything else."""
+    """Whatever bytes stand in a request's file: a request that can be recorded, or RequestError; nothing else."""
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(content)
     try:
