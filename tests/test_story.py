@@ -16,7 +16,7 @@ from tests.train.running import Bench, Running
 
 SETTINGS = {
     "plan.vocab_size": 512, "plan.context": 64, "plan.total_batch_tokens": 1024, "plan.threads": 1, "explore.port": 0,
-    "train.checkpoint_every": 40, "train.evaluate_every": 60, "train.evaluate_bytes": 2000, "train.sample_every": 50,
+    "train.checkpoint_every": 40, "train.evaluate_every": 30, "train.evaluate_bytes": 2000, "train.sample_every": 30,
     "train.sample_tokens": 12, "train.publish_seconds": 0.2, "train.sample_prompts": "['In the beginning']",
 }  # fmt: skip
 
