@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import logging
 import os
 import select
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 from coldframe.errors import ServeError
+from coldframe.run.starting import end_with_parent
 
 if TYPE_CHECKING:
     from coldframe.explore.settings import ExploreSettings
@@ -51,7 +49,7 @@ def train_and_explore(verb: TrainVerb, progress: Progress) -> dict[str, Any] | N
         stdin=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     )
     try:
         _log.info("the explorer is open at %s", _ready_url(process))
@@ -59,13 +57,6 @@ def train_and_explore(verb: TrainVerb, progress: Progress) -> dict[str, Any] | N
     finally:
         process.terminate()
         process.wait(timeout=_READY_SECONDS)
-
-
-def _end_with_parent() -> None:
-    """Called in the explorer's process: let the kernel end it when the trainer ends, however that happens."""
-    pr_set_pdeathsig = 1
-    with contextlib.suppress(OSError, AttributeError):  # Linux only
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def explore(settings: ExploreSettings) -> None:

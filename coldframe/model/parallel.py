@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from coldframe.run.starting import end_with_parent
+
 #: Ranks wait for each other as long as a pause lasts.
 _PATIENCE = timedelta(days=365)
 #: Numbers summed in one message: few messages, and little memory beside the gradients.
@@ -39,6 +41,7 @@ def join_ranks(device: str) -> Ranks:
     """Join the process group that torchrun prepared; a single rank when it did not."""
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks()
+    end_with_parent()  # a rank whose launcher was killed would wait for its peers for as long as a pause may last
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda":
         torch.cuda.set_device(local)

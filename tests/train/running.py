@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+import psutil
 
 from coldframe.run.paths import RunFolder
 from coldframe.run.view import RunView
@@ -95,8 +97,13 @@ class Running:
 
     def kill(self) -> None:
         """End it and its children as a power cut would, and wait until nothing of it is left."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        family = [psutil.Process(self.process.pid)]
+        family += family[0].children(recursive=True)    # torchrun starts its ranks in sessions of their own
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.communicate(timeout=PATIENCE)
+        psutil.wait_procs(family[1:], timeout=PATIENCE)
 
     def wait_for(self, happened: Callable[[], object]) -> None:
         """Wait until something happened, looking a hundred times a second; fails when the process ended before."""

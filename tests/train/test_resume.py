@@ -17,6 +17,7 @@ import pytest
 from coldframe.mixture.stages import append, stage_from_json
 from coldframe.mixture.stream import Stream
 from coldframe.run import checkpoints
+from coldframe.run.lock import holder
 from coldframe.run.requests import new_request, send
 from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
@@ -155,6 +156,7 @@ def test_two_ranks(bench: Bench) -> None:
     trainer.wait_for(lambda: bench.newest(name) >= 8)
     time.sleep(random.Random(3).uniform(0.0, 0.2))
     trainer.kill()
+    assert bench.rows(name, "heartbeats")[-1]["status"] != "done"    # the kill came in time
     assert_the_same(bench, name, bench.train(name, ranks=2), expected)
 
 
@@ -233,3 +235,15 @@ def test_two_ranks_killed_often(bench: Bench, seed: int) -> None:
     recipe, name = bench.recipe(num_steps=24, checkpoint_every=8), f"ranks-{seed}"
     expected = straight(bench, f"ranks-straight-{seed}", recipe, ranks=2)
     assert_the_same(bench, name, killed_and_resumed(bench, name, recipe, seed, kills=3, ranks=2), expected)
+
+
+@pytest.mark.long
+def test_a_launcher_that_is_killed_takes_its_ranks_along(bench: Bench) -> None:
+    """Only torchrun dies: its ranks save, end and let go of the lock."""
+    recipe = bench.recipe(num_steps=400, checkpoint_every=8)
+    trainer = bench.start("launcher", recipe=recipe, ranks=2)
+    trainer.wait_for(lambda: bench.newest("launcher") >= 8)
+    trainer.signal(signal.SIGKILL)
+    trainer.end()  # returns once the ranks have closed their output
+    assert holder(bench.run("launcher").lock) is None
+    assert bench.rows("launcher", "heartbeats")[-1]["status"] == "stopped"
