@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
 from coldframe.train.opening import open_sources_of
 from coldframe.train.runfile import read_run_file
+from tests.commands import Commands, commands
 from tests.train.running import Bench, Ended, Running
 
 
@@ -73,10 +75,18 @@ def saved_on_signal(bench: Bench, name: str, trainer: Running) -> bool:
     return any(row["reason"] == "signal" for row in bench.rows(name, "checkpoints"))
 
 
-def test_stopped_paused_asked_and_killed(bench: Bench, once: Straight) -> None:
+@pytest.fixture
+def coldframe(capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+    """The verbs, in this process."""
+    yield from commands(capsys)
+
+
+def test_stopped_paused_and_woken(bench: Bench, once: Straight, coldframe: Commands) -> None:
     """A run that is stopped at a step, signalled, paused, woken and sent away goes on as if nothing had been."""
     name, folder = "interrupted", bench.run("interrupted")
-    ended = bench.train(name, "--stop-at", "7", recipe=bench.recipe())
+    ended = coldframe(
+        "train", "--run", name, "--runs", bench.runs, "--json", "--recipe", bench.recipe(), "--stop-at", 7
+    )
     assert (ended.status, ended.json["status"], ended.json["step"]) == (0, "stopped", 7)
     trainer = bench.start(name)
     trainer.wait_for(lambda: bench.newest(name) >= 10)
@@ -86,9 +96,8 @@ def test_stopped_paused_asked_and_killed(bench: Bench, once: Straight) -> None:
     trainer.wait_for(lambda: any(row["request"] == request.id for row in bench.rows(name, "outcomes")))
     assert bench.rows(name, "heartbeats")[-1]["status"] == "paused"
     assert trainer.process.poll() is None
-    woken = bench.ask("resume", name)
-    assert (woken.status, woken.json["outcome"]) == (0, "applied"), woken.said
     after = bench.newest(name)
+    send(folder, new_request("resume", {}))
     trainer.wait_for(lambda: bench.newest(name) > after)
     trainer.signal(signal.SIGTERM)
     ended = trainer.end()
@@ -149,14 +158,14 @@ def test_killed_twice_between_two_checkpoints(bench: Bench, once: Straight) -> N
 
 def test_two_ranks(bench: Bench) -> None:
     """Under torchrun, killed at a random instant: the same as two ranks that nothing interrupted."""
-    recipe = bench.recipe(num_steps=24, checkpoint_every=8)
+    recipe = bench.recipe(num_steps=16, checkpoint_every=6)
     expected = straight(bench, "ranks-straight", recipe, ranks=2)
     name = "ranks-killed"
     trainer = bench.start(name, recipe=recipe, ranks=2)
-    trainer.wait_for(lambda: bench.newest(name) >= 8)
+    trainer.wait_for(lambda: bench.newest(name) >= 6)
     time.sleep(random.Random(3).uniform(0.0, 0.2))
     trainer.kill()
-    assert bench.rows(name, "heartbeats")[-1]["status"] != "done"    # the kill came in time
+    assert bench.rows(name, "heartbeats")[-1]["status"] != "done"  # the kill came in time
     assert_the_same(bench, name, bench.train(name, ranks=2), expected)
 
 
@@ -190,12 +199,13 @@ def change_the_mixture(bench: Bench, name: str) -> dict[str, Any]:
     return dict(state["stages"][-1])
 
 
-def test_after_a_change_of_the_mixture(bench: Bench, once: Straight) -> None:
+def test_after_a_change_of_the_mixture(bench: Bench, once: Straight, coldframe: Commands) -> None:
     """A stage that was appended at a stop is what is read from then on, however often the run is resumed."""
-    bench.train("polished", "--stop-at", "22", recipe=bench.recipe())
+    polished = ["train", "--run", "polished", "--runs", bench.runs, "--json"]
+    assert coldframe(*polished, "--recipe", bench.recipe(), "--stop-at", 22).status == 0
     stage = change_the_mixture(bench, "polished")
     shutil.copytree(bench.run("polished").path, bench.run("polished-killed").path)
-    ended = bench.train("polished")
+    ended = coldframe(*polished)
     expected = Straight(series=bench.series("polished"), weights_sha256=ended.json["weights_sha256"])
     assert expected.series["train_loss"][:22] == once.series["train_loss"][:22]
     assert expected.series["train_loss"] != once.series["train_loss"]
