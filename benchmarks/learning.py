@@ -1,17 +1,18 @@
 """Bits per byte after a small budget of tokens: coldframe's automatic settings beside a peer's best hand-set batch.
 
     python benchmarks/learning.py --text FOLDER [FOLDER ...] --work FOLDER [--depth 4]
-        [--tokens 1048576] [--seeds 0 1 2] [--peer PATH_TO_NANOCHAT --peer-batch 2048] [--threads 1]
+        [--tokens 1048576] [--seeds 0 1 2] [--peer PATH_TO_NANOCHAT --peer-batch 1024 2048 4096] [--threads 1]
 
 Same text, tokenizer (8,192 tokens), rows (context 512, in the same order) and evaluator (document-wise windows of 512
 with stride 256, raw bytes) for both. coldframe plans its own batch, rates and schedule from the depth and the horizon;
-the peer gets its own dial's rates, decay and schedules, and the batch that is given. Prints JSON. Nothing of it is
-part of coldframe: it is imported from its own checkout.
+the peer gets its own dial's rates, decay and schedules, and each of the batches that are given; of these the best mean
+counts. Prints JSON. Nothing of the peer is part of coldframe: it is imported from its own checkout.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -54,10 +55,11 @@ def main() -> None:
     prepared = prepare(sources, folder=Path(arguments.work), vocab_size=VOCABULARY)
     windows = _validation(prepared, arguments.evaluate_bytes)
     runs = []
+    trained: dict[str, Callable[..., Outcome]] = {"coldframe": _coldframe}
+    if arguments.peer:
+        trained |= {f"peer at {batch}": functools.partial(_peer, batch=batch) for batch in arguments.peer_batch}
     for seed in arguments.seeds:
-        for name, train in (("coldframe", _coldframe), ("peer", _peer)):
-            if name == "peer" and not arguments.peer:
-                continue
+        for name, train in trained.items():
             began = time.time()
             details, losses = train(arguments, prepared, sources, seed)
             runs.append(
@@ -77,6 +79,8 @@ def main() -> None:
     print(
         json.dumps(
             {
+                "date": time.strftime("%Y-%m-%d"),
+                "torch": torch.__version__,
                 "depth": arguments.depth,
                 "tokens": arguments.tokens,
                 "context": CONTEXT,
@@ -99,7 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate-bytes", type=int, default=300_000)
     parser.add_argument("--peer", default="")
-    parser.add_argument("--peer-batch", type=int, default=2048)
+    parser.add_argument("--peer-batch", type=int, nargs="+", default=[2048])
     return parser.parse_args()
 
 
@@ -165,13 +169,15 @@ def _coldframe(arguments: argparse.Namespace, prepared: Prepared, sources: Seque
     return {"batch": plan.total_batch_tokens, "steps": plan.num_steps}, losses
 
 
-def _peer(arguments: argparse.Namespace, prepared: Prepared, sources: Sequence[Source], seed: int) -> Outcome:
+def _peer(
+    arguments: argparse.Namespace, prepared: Prepared, sources: Sequence[Source], seed: int, *, batch: int
+) -> Outcome:
     sys.path.insert(0, arguments.peer)
     from nanochat.gpt import GPT, GPTConfig  # type: ignore[import-not-found]
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(seed)
-    depth, batch = arguments.depth, arguments.peer_batch
+    depth = arguments.depth
     config = GPTConfig(
         sequence_len=CONTEXT,
         vocab_size=VOCABULARY,
@@ -197,11 +203,11 @@ def _peer(arguments: argparse.Namespace, prepared: Prepared, sources: Sequence[S
     )
     peaks = [group["lr"] for group in optimizer.param_groups]
     steps, rows = arguments.tokens // batch, batch // CONTEXT
-    stream = _stream(prepared, sources, seed)
+    stream, compiled = _stream(prepared, sources, seed), torch.compile(model, dynamic=False)
     for step in range(steps):
         tokens = torch.from_numpy(stream.batch(step * rows, rows).tokens).long()
         for part in tokens.split(MICRO_ROWS):
-            loss = model(part[:, :-1].contiguous(), part[:, 1:].contiguous())
+            loss = compiled(part[:, :-1].contiguous(), part[:, 1:].contiguous())
             (loss * len(part) / rows).backward()
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * _peer_rate(step, steps)

@@ -11,6 +11,7 @@ from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
 from coldframe.corpus.readers import open_path
 from coldframe.errors import SettingsError, SourceError, did_you_mean
+from coldframe.run.schema import ALL_SOURCES
 
 KINDS = (
     "prose",
@@ -36,6 +37,7 @@ class Source:
     kind: str
     """One of `KINDS`: what the text is like."""
     licence: str = "not stated"
+    """Under which terms the text may be used, for people."""
     origin: str = ""
     """Where the text comes from, for people: an address, an author, an edition."""
     path: str | None = None
@@ -45,17 +47,23 @@ class Source:
     fields: tuple[str, ...] = ()
     """Fields of .jsonl and .parquet that form the text, joined by an empty line; without any: `text`, or `messages`."""
     language: str = "en"
+    """What the text is written in, as a language tag."""
     share: float | None = None
     """Share of the training mixture, when the user set it."""
     epochs: float | None = None
     """At most so many times through the source, when the user set it."""
     why: str = ""
+    """Why the source is there, for people."""
 
     def __post_init__(self) -> None:
         if not _PLAIN_NAME.fullmatch(self.name):
             raise SettingsError(
                 f"source name {self.name!r} is not a plain name",
                 advice="use letters, digits, '-', '_' and '.', with a letter or digit first",
+            )
+        if self.name == ALL_SOURCES:
+            raise SettingsError(
+                f"source name {self.name!r} stands for all sources together", advice="give the source another name"
             )
         if self.kind not in KINDS:
             raise SettingsError(

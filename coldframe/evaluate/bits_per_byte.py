@@ -21,9 +21,8 @@ import xxhash
 from coldframe.errors import SourceError
 from coldframe.generate.scoring import BATCH_TOKENS, token_losses
 from coldframe.model.transformer import Transformer
+from coldframe.run.schema import ALL_SOURCES
 
-#: The row that stands for all sources together, each byte weighing the same.
-OVERALL = "all"
 _RESAMPLES = 1000
 _WINDOWS = 1024
 
@@ -88,7 +87,7 @@ def bits_per_byte(
     figures = [_figure(name, documents, nats[name], context, stride, seed) for name, documents in chosen.items()]
     everything = [document for documents in chosen.values() for document in documents]
     together = np.concatenate([nats[name] for name in chosen])
-    return [*figures, _figure(OVERALL, everything, together, context, stride, seed)]
+    return [*figures, _figure(ALL_SOURCES, everything, together, context, stride, seed)]
 
 
 def document_nats(

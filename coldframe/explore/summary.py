@@ -12,13 +12,13 @@ import numpy as np
 from coldframe.explore.sentence import State, words
 from coldframe.explore.starts import Start
 from coldframe.explore.trend import Trend, trend
+from coldframe.run.schema import ALL_SOURCES
 from coldframe.run.view import RunStatus, RunView
 
 #: The trend and the speed are taken over at most this many of the newest steps.
 RECENT_STEPS = 1000
-#: The metric of `evals` that is bits per byte, and the source that stands for all of them together.
+#: The metric of `evals` that is bits per byte.
 BPB_METRIC = "bits_per_byte"
-BPB_OVERALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def val_bpb(view: RunView) -> Figure | None:
     rows = view.query(
         "SELECT value, low, high, n, step, time, source FROM evals"
         " WHERE metric = ? AND source = ? AND value IS NOT NULL ORDER BY id DESC LIMIT 1",
-        (BPB_METRIC, BPB_OVERALL),
+        (BPB_METRIC, ALL_SOURCES),
     )
     return Figure(**dict(rows[0])) if rows else None
 

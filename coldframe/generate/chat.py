@@ -134,9 +134,13 @@ def _open(folder: RunFolder, settings: ChatSettings, out: Out) -> _Talk:
 def _wait_for_weights(view: RunView, settings: ChatSettings) -> None:
     """Give a trainer that has just begun the time to publish for us."""
     until = time.monotonic() + _WAIT_SECONDS
-    while settings.step in ("newest", "live") and newest_kind(view) is None and time.monotonic() < until:
-        if holder(view.folder.lock) is None:
-            return
+
+    def lacking() -> bool:
+        if settings.step == "live":
+            return newest(view) is None
+        return settings.step == "newest" and newest_kind(view) is None
+
+    while lacking() and holder(view.folder.lock) is not None and time.monotonic() < until:
         time.sleep(0.2)
 
 

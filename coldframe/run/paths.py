@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldframe.errors import RunNameError, RunNotFoundError, did_you_mean
+from coldframe.run.durable import fsync_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Folders that stand beside the runs: what runs share.
@@ -104,9 +105,11 @@ class RunFolder:
         return self.plan_file.is_file()
 
     def create(self) -> None:
-        """Make the folder and its parts."""
+        """Make the folder and its parts, so that their names survive a power cut."""
         for folder in (self.path, self.requests, self.checkpoints, self.live):
             folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path, self.runs):
+            fsync_folder(folder)
 
 
 def run_folder(name: str, runs: Path | str = "runs") -> RunFolder:

@@ -18,6 +18,8 @@ from coldframe.run.durable import room_for
 
 #: Parameter groups whose gradient and update norms are recorded at every step.
 GROUPS = ("embedding", "value_embedding", "head", "attention", "mlp", "scalar")
+#: In place of a source's name: all of them together, each byte weighing the same.
+ALL_SOURCES = "all"
 
 _GROUP_COLUMNS = "\n".join(f"    {kind}_norm_{group} REAL," for kind in ("grad", "update") for group in GROUPS)
 

@@ -11,6 +11,7 @@ from coldframe.errors import SettingsError, SourceError
     [
         ({"name": "../up"}, "not a plain name"),
         ({"name": ""}, "not a plain name"),
+        ({"name": "all"}, "stands for all sources"),
         ({"kind": "pros"}, "did you mean 'prose'"),
         ({"path": None}, "a path or a package"),
         ({"package": "numpy"}, "one of the two"),
