@@ -15,7 +15,6 @@ import argparse
 import functools
 import json
 import math
-import os
 import statistics
 import sys
 import time
@@ -23,7 +22,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from coldframe.threads import share_the_cores
+
+share_the_cores()
 
 import numpy as np
 import torch

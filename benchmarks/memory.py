@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -50,7 +49,9 @@ def main() -> None:
 
 def measure(device: str, depth: int, context: int, vocabulary: int, rows: int, recompute: str) -> dict[str, Any]:
     """Two rehearsed steps of two micro-batches each."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from coldframe.threads import share_the_cores
+
+    share_the_cores()
     from coldframe.hardware import detect
     from coldframe.model.parallel import Ranks
     from coldframe.plan import make_plan

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import statistics
@@ -90,7 +89,9 @@ def _turn(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _coldframe(arguments: argparse.Namespace) -> Callable[[], None]:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from coldframe.threads import share_the_cores
+
+    share_the_cores()
     import numpy as np
     import torch
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coldframe.errors import ColdframeError, UsageError, did_you_mean
+from coldframe.threads import share_the_cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +91,7 @@ VERBS: dict[str, Verb] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit status."""
-    # A thread that waits by spinning takes the core from the explorer and anything else that runs beside training: with
-    # one busy neighbour on two cores, a step takes ten times as long. It must be said before torch loads OpenMP.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    share_the_cores()
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:

@@ -7,12 +7,12 @@ a request to any other machine, or an error that a page's script does not catch,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-# As the command line does it before torch is loaded: threads that spin while they wait starve the processes under test.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from coldframe.threads import share_the_cores
+
+share_the_cores()  # before torch is loaded: threads that spin while they wait starve the processes under test
 
 import hypothesis
 import pytest

@@ -3,7 +3,7 @@
 Each does what the plain operations named in its docstring do, in fewer passes and with less kept for the way back. On a
 GPU torch.compile fuses the plain operations, which `transformer` then uses.
 
-Shapes: B rows, T tokens, C width, F hidden units, H heads, D channels a head, R = D/2.
+Shapes: B rows, T tokens, C width, F hidden units.
 """
 
 from __future__ import annotations
@@ -37,22 +37,31 @@ def squared_relu_mlp(x_BTC: Tensor, up_FC: Tensor, down_CF: Tensor) -> Tensor:
     return F.linear(F.relu(F.linear(x_BTC, up)).square(), down)
 
 
-def norm_and_rotate(x_BTHD: Tensor, cos_T1R: Tensor, sin_T1R: Tensor) -> Tensor:
-    """The norm of each head's channels, turned by its position's angle; gives B, H, T, D.
+def weighted_sum(x: Tensor, y: Tensor, x_weight: Tensor, y_weight: Tensor) -> Tensor:
+    """x * x_weight + y * y_weight, the weights 0-d float32."""
+    if by_hand(x):
+        return _WeightedSum.apply(x, y, x_weight, y_weight)
+    return (x_weight * x + y_weight * y).to(x.dtype)
 
-    Pairs are (channel i, channel i + R), as in rotary embeddings (Su et al., 2021).
-    """
-    if by_hand(x_BTHD):
-        return _NormAndRotate.apply(x_BTHD, cos_T1R.squeeze(1), sin_T1R.squeeze(1))
-    left, right = norm(x_BTHD).chunk(2, dim=-1)
-    turned = torch.cat([left * cos_T1R + right * sin_T1R, right * cos_T1R - left * sin_T1R], dim=-1)
-    return turned.transpose(1, 2)
+
+class _WeightedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, x_weight: Tensor, y_weight: Tensor) -> Any:
+        ctx.save_for_backward(x, y)
+        ctx.weights = float(x_weight), float(y_weight)
+        return (x * ctx.weights[0]).add_(y, alpha=ctx.weights[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, y = ctx.saved_tensors
+        along_x, along_y = (grad * x).sum(dtype=torch.float32), (grad * y).sum(dtype=torch.float32)
+        return grad * ctx.weights[0], grad * ctx.weights[1], along_x, along_y
 
 
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Any:
-        scale = _inverse_rms(x)
+        scale = inverse_rms(x)
         y = x * scale
         ctx.save_for_backward(y, scale)
         return y
@@ -76,36 +85,12 @@ class _SquaredReluMlp(torch.autograd.Function):
         active = active.flatten(0, 1)
         hidden = active.square()  # computed again: cheaper than keeping it for every layer
         grad_down = grad.t() @ hidden
-        grad_hidden = torch.mm(grad, down_CF, out=hidden).mul_(active).mul_(2)
+        grad_hidden = torch.addmm(hidden, grad, down_CF, beta=0, alpha=2, out=hidden).mul_(active)
         return (grad_hidden @ up_FC).view_as(x_BTC), grad_hidden.t() @ x, grad_down
 
 
-class _NormAndRotate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x_BTHD: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Any:
-        scale = _inverse_rms(x_BTHD)
-        y = x_BTHD * scale
-        ctx.save_for_backward(y, scale, cos_TR, sin_TR)
-        batch, length, heads, channels = y.shape
-        out = y.new_empty(batch, heads, length, channels)
-        left, right = y.transpose(1, 2).chunk(2, dim=-1)
-        out_left, out_right = out.chunk(2, dim=-1)
-        torch.mul(left, cos_TR, out=out_left).addcmul_(right, sin_TR)
-        torch.mul(right, cos_TR, out=out_right).addcmul_(left, sin_TR, value=-1)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad_BHTD: Tensor) -> Any:
-        y, scale, cos_TR, sin_TR = ctx.saved_tensors
-        left, right = grad_BHTD.chunk(2, dim=-1)
-        grad = torch.empty_like(y)
-        grad_left, grad_right = grad.transpose(1, 2).chunk(2, dim=-1)
-        torch.mul(left, cos_TR, out=grad_left).addcmul_(right, sin_TR, value=-1)
-        torch.mul(right, cos_TR, out=grad_right).addcmul_(left, sin_TR)
-        return _norm_backward(grad, y, scale), None, None
-
-
-def _inverse_rms(x: Tensor) -> Tensor:
+def inverse_rms(x: Tensor) -> Tensor:
+    """1 / rms over the last dimension, which stays."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return length.square_().mul_(1 / x.shape[-1]).add_(EPSILON).rsqrt_()
 

@@ -13,6 +13,9 @@ ROWS_ON_CPU = 1024
 ROWS_ON_GPU = 2048
 #: Queries that blocked attention takes together; what of a block stands above the diagonal is computed and thrown away.
 BLOCK = 128
+#: Rows of up to so many tokens keep attention's probabilities for the way back, which saves a thirtieth of the time.
+#: Those of longer rows would take more memory than everything else; they are made again.
+KEPT_UP_TO = 512
 #: Channels of the residual stream that decide how much of a value embedding is added.
 GATE_CHANNELS = 32
 

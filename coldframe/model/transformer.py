@@ -29,8 +29,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coldframe.model.attention import Backend, attend, attend_once
+from coldframe.model.blocked import Heads, self_attention
 from coldframe.model.cache import KVCache
-from coldframe.model.fused import norm, norm_and_rotate, squared_relu_mlp
+from coldframe.model.fused import norm, squared_relu_mlp, weighted_sum
 from coldframe.model.loss import cross_entropy_sum
 from coldframe.model.sizes import GATE_CHANNELS, Sizes
 
@@ -98,7 +99,7 @@ class Transformer(nn.Module):
         scales = list(zip(self.stream_scale.unbind(), self.first_scale.unbind(), strict=True)) if native else []
         for number, layer in enumerate(self.layers):
             if native:
-                stream = (scales[number][0] * stream + scales[number][1] * first).to(self.compute_dtype)
+                stream = weighted_sum(stream, first, *scales[number])
             table = self.value_embeddings[str(number)] if self.sizes.has_value_embedding(number) else None
             arguments = (stream, tokens_BT, table, cos, sin, self.backend, cache, tap)
             if self.recompute and torch.is_grad_enabled():
@@ -159,22 +160,37 @@ class Layer(nn.Module):
                   backend: Backend, cache: KVCache | None) -> Tensor:
         """What attention adds to the stream (B, T, C)."""
         s = self.sizes
-        batch, length, _ = x_BTC.shape
-        heads = linear(x_BTC, self.qkv).view(batch, length, s.num_heads + 2 * s.num_kv_heads, s.head_dim)
-        qk_BTHD, v_BTKD = heads.split([s.num_heads + s.num_kv_heads, s.num_kv_heads], dim=2)
-        if value_table is not None and self.value_gate is not None:
-            gate_BTK1 = 2 * torch.sigmoid(linear(x_BTC[..., :GATE_CHANNELS], self.value_gate)).unsqueeze(-1)
-            looked_up = F.embedding(tokens_BT, value_table).to(x_BTC.dtype).view(v_BTKD.shape)
-            v_BTKD = v_BTKD + gate_BTK1 * looked_up
-        q, k = norm_and_rotate(qk_BTHD, cos, sin).split([s.num_heads, s.num_kv_heads], dim=1)
-        v = v_BTKD.transpose(1, 2)
+        added_BTKD = self._looked_up(x_BTC, tokens_BT, value_table)
+        if backend == "blocked" and cache is None:
+            heads = Heads(s.num_heads, s.num_kv_heads, s.window(self.number))
+            seen_BTE = self_attention(x_BTC, self.qkv, cos.squeeze(1), sin.squeeze(1), added_BTKD, heads)
+            return linear(seen_BTE, self.output)
+        all_BTHD = linear(x_BTC, self.qkv).unflatten(2, (-1, s.head_dim))
+        qk_BTHD, v_BTKD = all_BTHD.split([s.num_heads + s.num_kv_heads, s.num_kv_heads], dim=2)
+        v = (v_BTKD if added_BTKD is None else v_BTKD + added_BTKD).transpose(1, 2)
+        q, k = rotated(norm(qk_BTHD), cos, sin).split([s.num_heads, s.num_kv_heads], dim=1)
         if cache is None:
             out_BHTD = attend(q, k, v, window=s.window(self.number), backend=backend)
         else:
             out_BHTD = attend_cached(
                 q, k, v, layer=self.number, window=s.window(self.number), backend=backend, cache=cache
             )
-        return linear(out_BHTD.transpose(1, 2).reshape(batch, length, -1), self.output)
+        return linear(out_BHTD.transpose(1, 2).flatten(2), self.output)
+
+    def _looked_up(self, x_BTC: Tensor, tokens_BT: Tensor, value_table: Tensor | None) -> Tensor | None:
+        """What the tokens' value embeddings add to the values, through their gate (B, T, K, D)."""
+        if value_table is None or self.value_gate is None:
+            return None
+        gate_BTK1 = 2 * torch.sigmoid(linear(x_BTC[..., :GATE_CHANNELS], self.value_gate)).unsqueeze(-1)
+        looked_up = F.embedding(tokens_BT, value_table).to(x_BTC.dtype)
+        return gate_BTK1 * looked_up.unflatten(2, (-1, self.sizes.head_dim))
+
+
+def rotated(x_BTHD: Tensor, cos_T1R: Tensor, sin_T1R: Tensor) -> Tensor:
+    """Each head's pairs (channel i, channel i + R) turned by their position's angle; gives B, H, T, D."""
+    left, right = x_BTHD.chunk(2, dim=-1)
+    turned = torch.cat([left * cos_T1R + right * sin_T1R, right * cos_T1R - left * sin_T1R], dim=-1)
+    return turned.transpose(1, 2)
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
@@ -183,15 +199,17 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def rotary_tables(length: int, head_dim: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of every position (T, 1, D/2) for rotary embeddings (Su et al., 2021), times QK_SCALE.
+    """Cosines and sines of every position (T, 1, D/2) for rotary embeddings (Su et al., 2021), scaled.
 
-    Queries and keys are both scaled, so that a score grows by QK_SCALE squared.
+    Queries and keys are both scaled by QK_SCALE and the fourth root of D, so that their product is the score: nothing
+    has to divide it by sqrt(D).
     """
+    scale = QK_SCALE * head_dim**-0.25
     frequencies = ROTARY_BASE ** (-torch.arange(0, head_dim, 2, device=device, dtype=torch.float64) / head_dim)
     angles = torch.arange(length, device=device, dtype=torch.float64).unsqueeze(1) * frequencies
     return (
-        (angles.cos() * QK_SCALE).to(dtype).unsqueeze(1),
-        (angles.sin() * QK_SCALE).to(dtype).unsqueeze(1),
+        (angles.cos() * scale).to(dtype).unsqueeze(1),
+        (angles.sin() * scale).to(dtype).unsqueeze(1),
     )
 
 
@@ -206,7 +224,7 @@ def attend_cached(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, *, layer: int,
     if num_queries == 1 and backend == "blocked":
         return attend_once(q_BHTD, keys, values, mask)
     return F.scaled_dot_product_attention(
-        q_BHTD, keys, values, attn_mask=mask, enable_gqa=q_BHTD.shape[1] != keys.shape[1]
+        q_BHTD, keys, values, attn_mask=mask, enable_gqa=q_BHTD.shape[1] != keys.shape[1], scale=1.0
     )
 
 
