@@ -55,6 +55,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 grad_head.addmm_(grad_logits.t(), hidden_NC[rows])
             else:  # bfloat16 products, summed over the chunks in the master's float32
                 grad_head += grad_logits.t() @ hidden_NC[rows]
+            del grad_logits  # before the next chunk's logits are made: the largest tensor there is
         ctx.save_for_backward(grad_hidden, grad_head)
         ctx.mark_non_differentiable(losses_N)
         return losses_N.sum(), losses_N

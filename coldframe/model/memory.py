@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from coldframe.model.sizes import BLOCK, ROWS_ON_CPU, ROWS_ON_GPU, Sizes
+from coldframe.model.sizes import BLOCK, KEPT_UP_TO, ROWS_ON_CPU, ROWS_ON_GPU, Sizes
 
 #: Numbers kept per token and layer for the way back, in units of the width; fitted to benchmarks/memory.py on a CPU.
 #: On a GPU they are counted from the operations, not yet measured.
-_KEPT_WIDTHS = {"cpu": 24.5, "cuda": 20.0}
+_KEPT_WIDTHS = {"cpu": 17.0, "cuda": 20.0}
 #: The same for the one layer whose way back is being computed.
-_WORKING_WIDTHS = {"cpu": 26.0, "cuda": 26.0}
-#: With recomputation each layer keeps its input and what it was made from; one layer's activations come on top, twice.
+_WORKING_WIDTHS = {"cpu": 12.5, "cuda": 26.0}
+#: With recomputation each layer keeps its input and what it was made from; one layer's activations come on top.
 _KEPT_WIDTHS_RECOMPUTED = 3.0
 #: Python, torch and the libraries of a CPU process; a CUDA context with its libraries.
-_PROCESS_BYTES = {"cpu": 300 << 20, "cuda": 600 << 20}
+_PROCESS_BYTES = {"cpu": 380_000_000, "cuda": 600 << 20}
 #: What the allocator holds on top of what is asked for.
 _FRAGMENTATION = 1.05
-#: The row length at which blocked attention's scores of many lengths begin to leave holes of their own size.
-_SCORES_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +49,13 @@ def memory_need(
     one_width = num_tokens * sizes.width * value_bytes
     kept, working = _KEPT_WIDTHS[device], _WORKING_WIDTHS[device]
     if recompute:
-        widths = sizes.num_layers * _KEPT_WIDTHS_RECOMPUTED + 2 * kept + working
+        layers_kept, widths = 1, sizes.num_layers * _KEPT_WIDTHS_RECOMPUTED + kept + 1.5 * working
     else:
-        widths = sizes.num_layers * kept + working
-    scores = 2 * BLOCK * num_tokens * sizes.num_heads * 4 * sizes.context // _SCORES_LENGTH if device == "cpu" else 0
+        layers_kept, widths = sizes.num_layers, sizes.num_layers * kept + working
+    scores = _scores_on_cpu(sizes, num_tokens, layers_kept) if device == "cpu" else 0
     casts = sizes.num_matrix_parameters * value_bytes if value_bytes < 4 else 0
     chunk = min(num_tokens, ROWS_ON_GPU if device == "cuda" else ROWS_ON_CPU)
-    logits_bytes = 4 if device == "cpu" else 8 + value_bytes  # scores, their exponentials within logsumexp, logits
+    logits_bytes = 6 if device == "cpu" else 8 + value_bytes  # GPU: scores, their exponentials within logsumexp, logits
     return MemoryNeed(
         parameters=4 * sizes.num_parameters,
         gradients=4 * sizes.num_parameters,
@@ -66,3 +64,11 @@ def memory_need(
         logits=chunk * sizes.vocab_size * logits_bytes + 2 * 4 * sizes.vocab_size * sizes.width,
         process=_PROCESS_BYTES[device],
     )
+
+
+def _scores_on_cpu(sizes: Sizes, num_tokens: int, layers_kept: int) -> int:
+    """Bytes of blocked attention's scores: kept for the way back in short rows, else holes of many lengths."""
+    numbers = 4 * num_tokens * sizes.num_heads
+    if sizes.context <= KEPT_UP_TO:
+        return layers_kept * numbers * (sizes.context + BLOCK) // 2
+    return 2 * numbers * BLOCK * sizes.context // KEPT_UP_TO
