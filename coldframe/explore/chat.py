@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -22,12 +23,16 @@ from coldframe.explore.summary import find_setting
 from coldframe.explore.turns import Turn, speak
 from coldframe.explore.wording import count
 from coldframe.run.leases import take_lease
+from coldframe.run.lock import holder
 from coldframe.run.view import RunView
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
     409: {"model": ErrorAnswer},
 }
+
+#: How long the first question to a run that has just begun waits for weights.
+_FIRST_WEIGHTS_SECONDS, _POLL_SECONDS = 20.0, 0.2
 
 router = APIRouter()
 
@@ -114,6 +119,16 @@ def _take_lease(view: RunView) -> None:
     take_lease(view.folder, f"explorer-{os.getpid()}", "chat")
 
 
+def _has_weights(view: RunView) -> bool:
+    """Whether there is something to speak with; a trainer that has just begun gets the time to publish it."""
+    until = time.monotonic() + _FIRST_WEIGHTS_SECONDS
+    while newest_weights(view) is None:
+        if holder(view.folder.lock) is None or time.monotonic() > until:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
 def _begin(library: Library, view: RunView, body: ChatBody) -> Turn:
     """Check the turn, open the conversation if it is new, and keep what the person said."""
     _take_lease(view)
@@ -122,7 +137,7 @@ def _begin(library: Library, view: RunView, body: ChatBody) -> Turn:
     if manner == "chat" and not body.text.strip():
         raise UsageError("there is nothing to answer", advice="write something first")
     if body.conversation is None:
-        if newest_weights(view) is None:
+        if not _has_weights(view):
             raise CheckpointError(
                 f"run {view.folder.name!r} has no weights to speak with yet", advice="wait for its first checkpoint"
             )

@@ -20,7 +20,7 @@ from coldframe.run.published import publish
 from coldframe.run.record import Recorder
 from coldframe.run.view import RunView
 from tests.explore.conftest import Served
-from tests.explore.made import make_model, make_run, weights
+from tests.explore.made import Trainer, make_model, make_run, weights
 
 Serve = Callable[..., Served]
 OpenPage = Callable[..., Page]
@@ -109,6 +109,25 @@ def test_a_taught_model_is_asked_through_the_template(runs: Path, serve: Serve) 
     assert turn(client, "a", text="Who are you?", sampling={"max_tokens": 4})[0][1]["mode"] == "chat"
     empty = client.post("/runs/a/chat", json={"text": "  "})
     assert empty.status_code == 400 and empty.json()["error"]["message"] == "there is nothing to answer"
+
+
+def test_the_first_question_waits_for_the_first_weights(runs: Path, serve: Serve) -> None:
+    """A trainer that has just begun publishes within seconds, because the question asks it to."""
+    folder = make_run(runs, "a", steps=0)
+    make_model(folder, step=0).close()
+    shutil.rmtree(folder.checkpoints / "step-00000000")
+    client = serve(runs).client
+
+    def publish_when_asked(recorder: Recorder) -> None:
+        if lease_is_held(folder):
+            publish_anew(folder, recorder, recorder.step, seed=1)
+        else:
+            trainer.act = publish_when_asked
+
+    with Trainer(folder) as trainer:
+        trainer.act = publish_when_asked
+        events = turn(client, "a", text="The", sampling={"max_tokens": 2})
+    assert events[0][1]["kind"] == "live" and events[-1][0] == "end"
 
 
 def test_what_cannot_be_answered_says_why(runs: Path, serve: Serve) -> None:
