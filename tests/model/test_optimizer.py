@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from coldframe.model.optimizer import Optimizer, Rates
-from coldframe.model.orthogonal import orthogonalise, polynomials
+from coldframe.model.orthogonal import orthogonalise
 from coldframe.model.schedule import StepRates
 from coldframe.model.sizes import sizes_of_depth
 from coldframe.model.transformer import Transformer
@@ -71,19 +71,9 @@ def test_orthogonal_matrices(rows: int, columns: int, dtype: torch.dtype) -> Non
     assert found.shape == matrices.shape
     for wanted, after in zip(exact, found.double(), strict=True):
         values = torch.linalg.svdvals(after)
-        assert float(values.max() / values.min()) < (1.05 if dtype == torch.float32 else 1.2)
+        assert float(values.max() / values.min()) < 1.6 / 0.4
         assert float(after.norm()) == pytest.approx(min(rows, columns) ** 0.5, rel=1e-4)
-        assert float((wanted * after).sum() / (wanted.norm() * after.norm())) > 0.99
-
-
-def test_a_very_small_singular_value_stays_smaller() -> None:
-    """What is a thousandth of the rest, and probably noise, is raised a hundred times but not all the way."""
-    values = torch.ones(16)
-    values[-1] = 1e-3
-    matrices, _ = with_values(values, 16, 64)
-    for found in orthogonalise(matrices, torch.float32):
-        raised = torch.linalg.svdvals(found.double())
-        assert 0.03 < float(raised[-1] / raised[0]) < 0.5
+        assert float((wanted * after).sum() / (wanted.norm() * after.norm())) > 0.9
 
 
 def with_values(values: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
@@ -94,28 +84,13 @@ def with_values(values: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor
     return (left * values.double() @ right).float(), left @ right
 
 
-def test_polynomials_close_in_on_one() -> None:
-    """Applied one after the other: each evens out as much as is possible at its turn, the last to what is promised."""
-    x = torch.logspace(-2, 0, 2000, dtype=torch.float64) / 1.01
-    x[0] = 0.01
-    for a, b, c in polynomials(0.01, 4):
-        x = a * x + b * x**3 + c * x**5
-    assert float((x - 1).abs().max()) < 0.022
-    a, b, c = polynomials(0.3, 1)[0]
-    x = torch.linspace(0.3, 1, 10_001, dtype=torch.float64)
-    error = a * x + b * x**3 + c * x**5 - 1
-    turns = [float(error[0]), float(error.max()), float(error.min()), float(error[-1])]
-    assert [abs(turn) for turn in turns] == pytest.approx([abs(turns[0])] * 4, rel=1e-3)  # the mark of the best one
-
-
 def test_both_paths_are_one_polynomial() -> None:
     """At 1:4, through the small Gram matrix or directly: the same within float32."""
     from coldframe.model.orthogonal import _by_gram, _directly
 
     x = torch.randn(2, 16, 64, generator=torch.Generator().manual_seed(1)).double()
     x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.01)
-    gram = torch.bmm(x, x.mT)
-    torch.testing.assert_close(_by_gram(x, gram), _directly(x, gram), atol=1e-9, rtol=1e-7)
+    torch.testing.assert_close(_by_gram(x), _directly(x), atol=1e-9, rtol=1e-7)
 
 
 def test_ill_conditioned_and_zero_matrices() -> None:
@@ -167,7 +142,7 @@ def test_queries_keys_and_values_are_three_matrices() -> None:
     assert norms == pytest.approx([norms[0]] * 3, rel=1e-3)
     for part in change.split(width):
         values = torch.linalg.svdvals(part.double())
-        assert float(values[0] / values[-width // 10]) < 1.6  # rows were evened afterwards; the smallest stay small
+        assert float(values[0] / values[-width // 10]) < 1.6 / 0.4  # the smallest stay small
 
 
 def test_computing_changes_no_parameter() -> None:
