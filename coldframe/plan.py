@@ -336,6 +336,10 @@ def _execution(
 ) -> dict[str, Any]:
     """How it is computed here: type, attention, recomputation, micro-batch, compilation, threads."""
     cuda = hardware.device == "cuda"
+    if settings.dtype == "bfloat16" and not cuda:
+        raise SettingsError("plan.dtype=bfloat16 is for a GPU; a CPU trains in float32", advice="leave plan.dtype out")
+    if settings.attention == "blocked" and cuda:
+        raise SettingsError("plan.attention=blocked is for a CPU", advice="leave plan.attention out")
     dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if cuda and hardware.bfloat16 else "float32"
     attention = settings.attention if settings.attention != "auto" else "fused" if cuda else "blocked"
     rows = batch // sizes.context // hardware.ranks

@@ -181,6 +181,16 @@ def test_nonsense_is_refused(name: str) -> None:
     assert caught.value.advice
 
 
+@pytest.mark.parametrize(
+    "machine, settings", [("laptop", {"dtype": "bfloat16"}), ("small-card", {"attention": "blocked"})]
+)
+def test_what_a_device_cannot_do_is_refused(machine: str, settings: dict[str, str]) -> None:
+    """Before anything is prepared, by the setting's name."""
+    with pytest.raises(SettingsError, match=f"plan.{next(iter(settings))}=") as caught:
+        make_plan(PlanSettings(depth=4, **settings), MACHINES[machine])  # type: ignore[arg-type]
+    assert caught.value.advice
+
+
 def test_a_plan_is_frozen() -> None:
     """Nothing changes a plan after it was made."""
     plan: Plan = make_plan(PlanSettings(), MACHINES["laptop"]).plan
