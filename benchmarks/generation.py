@@ -153,23 +153,10 @@ def _peer(arguments: argparse.Namespace) -> Speak:
     sys.path.insert(0, arguments.peer)
     import torch
     from nanochat.engine import Engine  # type: ignore[import-not-found]
-    from nanochat.gpt import GPT, GPTConfig  # type: ignore[import-not-found]
+    from peer import peer_model
 
     torch.set_num_threads(arguments.threads)
-    depth = arguments.depth
-    config = GPTConfig(
-        sequence_len=CONTEXT,
-        vocab_size=VOCABULARY,
-        n_layer=depth,
-        n_head=depth,
-        n_kv_head=depth,
-        n_embd=64 * depth,
-        window_pattern="L",
-    )
-    with torch.device("meta"):
-        model = GPT(config)
-    model.to_empty(device="cpu")
-    model.init_weights()
+    model = peer_model(arguments.peer, depth=arguments.depth, context=CONTEXT, vocab_size=VOCABULARY)
     model.eval()
 
     class Specials:

@@ -28,6 +28,7 @@ share_the_cores()
 
 import numpy as np
 import torch
+from peer import peer_model
 from torch import Tensor
 
 from coldframe.corpus.sources import Source
@@ -173,25 +174,10 @@ def _coldframe(arguments: argparse.Namespace, prepared: Prepared, sources: Seque
 def _peer(
     arguments: argparse.Namespace, prepared: Prepared, sources: Sequence[Source], seed: int, *, batch: int
 ) -> Outcome:
-    sys.path.insert(0, arguments.peer)
-    from nanochat.gpt import GPT, GPTConfig  # type: ignore[import-not-found]
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(seed)
-    depth = arguments.depth
-    config = GPTConfig(
-        sequence_len=CONTEXT,
-        vocab_size=VOCABULARY,
-        n_layer=depth,
-        n_head=depth,
-        n_kv_head=depth,
-        n_embd=64 * depth,
-        window_pattern="L",
-    )
-    with torch.device("meta"):
-        model = GPT(config)
-    model.to_empty(device="cpu")
-    model.init_weights()
+    model = peer_model(arguments.peer, depth=arguments.depth, context=CONTEXT, vocab_size=VOCABULARY)
     scale = math.sqrt(batch / PEER_BATCH)
     scaling = sum(p.numel() for p in model.transformer.h.parameters()) + model.lm_head.weight.numel()
     decay = 0.28 * scale * PEER_SCALING / scaling

@@ -13,7 +13,7 @@ def share_the_cores() -> None:
 
     A thread that spins takes its core from the explorer and anything else that runs beside training: with a busy
     neighbour on two cores, steps take several times as long. One that sleeps at once has to be woken for every
-    operation, which costs a small model a third of its speed on idle cores (docs/log.md).
+    operation, which costs a small model a fifth of its speed on idle cores (docs/log.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

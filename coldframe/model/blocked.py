@@ -1,7 +1,7 @@
 """Causal self-attention of whole rows on a CPU, the way there and the way back by hand.
 
 Row by row and by blocks of queries, each against only the keys that it may see, as plain matrix products: torch's own
-CPU kernel is half as fast there and back at heads of 64 (docs/log.md). A thread takes whole rows. A row's queries,
+CPU kernel is 1.5 times slower there and back at heads of 64 (docs/log.md). A thread takes whole rows. A row's queries,
 keys, values and scores stay in its cache from one product to the next, and nothing is copied to another layout:
 everything reads and writes slices of what the projection made.
 
