@@ -2,11 +2,15 @@
 
     python benchmarks/learning.py --text FOLDER [FOLDER ...] --work FOLDER [--depth 4]
         [--tokens 1048576] [--seeds 0 1 2] [--peer PATH_TO_NANOCHAT --peer-batch 1024 2048 4096] [--threads 1]
+        [--finished FILE]
 
 Same text, tokenizer (8,192 tokens), rows (context 512, in the same order) and evaluator (document-wise windows of 512
 with stride 256, raw bytes) for both. coldframe plans its own batch, rates and schedule from the depth and the horizon;
 the peer gets its own dial's rates, decay and schedules, and each of the batches that are given; of these the best mean
 counts. Prints JSON. Nothing of the peer is part of coldframe: it is imported from its own checkout.
+
+It takes hours: each run is added to FILE, a JSON line, when it ends, and a run that stands there is not run again, so
+that a stopped benchmark is called again with the same line. FILE is for one state of the code.
 """
 
 from __future__ import annotations
@@ -56,24 +60,23 @@ def main() -> None:
     sources = [Source(name=Path(path).name, kind="prose", path=path) for path in arguments.text]
     prepared = prepare(sources, folder=Path(arguments.work), vocab_size=VOCABULARY)
     windows = _validation(prepared, arguments.evaluate_bytes)
+    finished = _finished(arguments)
     runs = []
     trained: dict[str, Callable[..., Outcome]] = {"coldframe": _coldframe}
     if arguments.peer:
         trained |= {f"peer at {batch}": functools.partial(_peer, batch=batch) for batch in arguments.peer_batch}
     for seed in arguments.seeds:
         for name, train in trained.items():
+            key = {"name": name, "seed": seed, "depth": arguments.depth, "tokens": arguments.tokens}
+            earlier = next((run for run in finished if key.items() <= run.items()), None)
+            if earlier:
+                runs.append(earlier)
+                continue
             began = time.time()
             details, losses = train(arguments, prepared, sources, seed)
-            runs.append(
-                {
-                    "name": name,
-                    "seed": seed,
-                    "bits_per_byte": _bits_per_byte(windows, losses),
-                    "seconds": time.time() - began,
-                    **details,
-                }
-            )
-            sys.stderr.write(json.dumps(runs[-1]) + "\n")
+            bits = _bits_per_byte(windows, losses)
+            runs.append({**key, "bits_per_byte": bits, "seconds": time.time() - began, **details})
+            _note(arguments, runs[-1])
     means = {
         name: statistics.mean(run["bits_per_byte"] for run in runs if run["name"] == name)
         for name in dict.fromkeys(run["name"] for run in runs)
@@ -104,9 +107,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate-bytes", type=int, default=300_000)
+    parser.add_argument("--finished", help="file of runs that ended; they are not run again")
     parser.add_argument("--peer", default="")
     parser.add_argument("--peer-batch", type=int, nargs="+", default=[2048])
     return parser.parse_args()
+
+
+def _finished(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    if not arguments.finished or not Path(arguments.finished).exists():
+        return []
+    return [json.loads(line) for line in Path(arguments.finished).read_text().splitlines()]
+
+
+def _note(arguments: argparse.Namespace, run: dict[str, Any]) -> None:
+    sys.stderr.write(json.dumps(run) + "\n")
+    if arguments.finished:
+        with Path(arguments.finished).open("a") as file:
+            file.write(json.dumps(run) + "\n")
 
 
 Windows = list[tuple[list[tuple[np.ndarray, int]], int]]
