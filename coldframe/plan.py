@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from coldframe.errors import MemoryFitError, SettingsError
+from coldframe.execution import USABLE, execution
 from coldframe.hardware import Hardware
 from coldframe.model.memory import MemoryNeed, memory_need
 from coldframe.model.sizes import Sizes, sizes_of_depth
@@ -29,11 +30,6 @@ DECAY_OVER_RUN = 10
 MOST_DECAY = 1.0
 #: Rows of a block of the mixture: a fixed unit, whatever the batch.
 BLOCK_ROWS = 64
-#: Tokens of a CPU micro-batch: enough for whole-speed matrix products, few enough for the caches.
-CPU_MICRO_BATCH_TOKENS = 4096
-MOST_GPU_MICRO_BATCH_TOKENS = 65536
-#: How much of the free memory a plan may fill.
-USABLE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +71,7 @@ class Plan:
     recompute: bool
     compile: bool
     threads: int
+    replicas: int
     deterministic: bool
     seed: int
     peak_memory_bytes: int
@@ -128,11 +125,12 @@ def make_plan(settings: PlanSettings, hardware: Hardware, *, seed: int = 0, voca
     sizes = _sizes(settings, depth, vocab_size, why)
     batch, num_steps = _horizon(settings, sizes, hardware, why)
     rates = _rates(settings, sizes, batch, num_steps, why)
-    how = _execution(settings, sizes, hardware, batch, why)
+    how = execution(settings, sizes, hardware, batch, why)
     need = memory_need(
         sizes,
         device=hardware.device,
         device_batch=how["device_batch"],
+        replicas=how["replicas"],
         value_bytes=2 if how["dtype"] == "bfloat16" else 4,
         recompute=how["recompute"],
     )
@@ -192,7 +190,7 @@ def gib(num_bytes: int) -> str:
 
 def _check(settings: PlanSettings) -> None:
     """Refuse numbers that no plan can have, whatever the rest is."""
-    names = ("width", "num_kv_heads", "threads", "num_steps", "num_tokens", "total_batch_tokens", "minutes")
+    names = ("width", "num_kv_heads", "threads", "replicas", "num_steps", "num_tokens", "total_batch_tokens", "minutes")
     for name in (*names, "learning_rate", "clip_norm"):
         value = getattr(settings, name)
         if value is not None and not 0 < value < math.inf:
@@ -329,92 +327,6 @@ def _rates(settings: PlanSettings, sizes: Sizes, batch: int, num_steps: int, why
         "final_rate": "where the rates end, as a share of their peaks",
     }
     return rates | {"weight_decay": decay, "warm_up": warm_up, "warm_down": warm_down, "final_rate": 0.05}
-
-
-def _execution(
-    settings: PlanSettings, sizes: Sizes, hardware: Hardware, batch: int, why: dict[str, str]
-) -> dict[str, Any]:
-    """How it is computed here: type, attention, recomputation, micro-batch, compilation, threads."""
-    cuda = hardware.device == "cuda"
-    if settings.dtype == "bfloat16" and not cuda:
-        raise SettingsError("plan.dtype=bfloat16 is for a GPU; a CPU trains in float32", advice="leave plan.dtype out")
-    if settings.attention == "blocked" and cuda:
-        raise SettingsError("plan.attention=blocked is for a CPU", advice="leave plan.attention out")
-    dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if cuda and hardware.bfloat16 else "float32"
-    attention = settings.attention if settings.attention != "auto" else "fused" if cuda else "blocked"
-    rows = batch // sizes.context // hardware.ranks
-    device_batch, recompute = _micro_batch(settings, sizes, hardware, rows, 2 if dtype == "bfloat16" else 4, why)
-    compiled = settings.compile == "on" or (settings.compile == "auto" and cuda and hardware.compiles)
-    why |= {
-        "device": f"{hardware.name}",
-        "ranks": "processes that share the batch",
-        "dtype": "given" if settings.dtype != "auto" else "bfloat16 on a GPU that multiplies it faster, else float32",
-        "orthogonal_dtype": "for Muon's iteration: bfloat16 where the processor multiplies it, else float32",
-        "attention": "given"
-        if settings.attention != "auto"
-        else "flash attention"
-        if cuda
-        else "blocks of queries: 1.5 times torch's CPU kernel at heads of 64",
-        "compile": "given"
-        if settings.compile != "auto"
-        else "pays on a GPU"
-        if compiled
-        else "does not pay here: the hot parts are fused by hand",
-        "threads": "given" if settings.threads else "every core",
-        "deterministic": "given" if settings.deterministic else "a CPU always is; a GPU when asked",
-        "seed": "first weights and order of reading",
-    }
-    return {
-        "dtype": dtype,
-        "orthogonal_dtype": "bfloat16" if hardware.bfloat16 else "float32",
-        "attention": attention,
-        "device_batch": device_batch,
-        "recompute": recompute,
-        "compile": compiled,
-        "threads": settings.threads or hardware.num_cores,
-    }
-
-
-def _micro_batch(
-    settings: PlanSettings, sizes: Sizes, hardware: Hardware, rows: int, value_bytes: int, why: dict[str, str]
-) -> tuple[int, bool]:
-    """Rows a micro-batch and whether to recompute: the most that fits, without recomputation if that fits at all."""
-    if settings.device_batch is not None and (settings.device_batch < 1 or rows % settings.device_batch):
-        raise SettingsError(
-            f"plan.device_batch cannot be {settings.device_batch}", advice=f"it must divide the {rows} rows of a step"
-        )
-    most = CPU_MICRO_BATCH_TOKENS if hardware.device == "cpu" else MOST_GPU_MICRO_BATCH_TOKENS
-    candidates = (
-        [settings.device_batch]
-        if settings.device_batch
-        else [
-            size for size in range(rows, 0, -1) if rows % size == 0 and size * sizes.context <= max(most, sizes.context)
-        ]
-    )
-    choices = {"auto": (False, True), "off": (False,), "on": (True,)}[settings.recompute]
-    for recompute in choices:
-        for size in candidates:
-            need = memory_need(
-                sizes, device=hardware.device, device_batch=size, value_bytes=value_bytes, recompute=recompute
-            )
-            if need.total <= USABLE * hardware.free_memory:
-                why["device_batch"] = (
-                    "given"
-                    if settings.device_batch
-                    else (
-                        f"the most rows of {rows} that fit"
-                        if size * sizes.context < most and size < rows
-                        else f"{size * sizes.context:,} tokens keep the device busy"
-                    )
-                )
-                why["recompute"] = (
-                    "needed to fit"
-                    if recompute and settings.recompute == "auto"
-                    else ("given" if settings.recompute != "auto" else "everything fits without")
-                )
-                return size, recompute
-    why["device_batch"], why["recompute"] = "nothing fits", "nothing fits"
-    return candidates[-1], choices[-1]
 
 
 def _what_would_fit(plan: Plan) -> str:

@@ -64,6 +64,8 @@ class PlanSettings:
     """Whether to compile the model before step 1."""
     threads: int | None = None
     """CPU threads of the trainer; all cores unless given."""
+    replicas: int | None = None
+    """On a CPU: threads that each take whole rows there and back; one more is one more set of gradients in memory."""
     deterministic: bool = False
     """On a GPU: only deterministic kernels, so that a resumed run is the same to the bit. A CPU always is."""
     learning_rate: float = 1.0

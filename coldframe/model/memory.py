@@ -38,9 +38,17 @@ class MemoryNeed:
 
 
 def memory_need(
-    sizes: Sizes, *, device: Literal["cpu", "cuda"], device_batch: int, value_bytes: int, recompute: bool
+    sizes: Sizes,
+    *,
+    device: Literal["cpu", "cuda"],
+    device_batch: int,
+    replicas: int = 1,
+    value_bytes: int,
+    recompute: bool,
 ) -> MemoryNeed:
     """Peak memory of a training step with `device_batch` rows a micro-batch and activations of `value_bytes` each.
+
+    Each of the `replicas` has a part of the rows, gradients of its own and a chunk of logits of its own.
 
     On a CPU the resident memory of the process; on a GPU what torch reserves plus the context.
     """
@@ -54,14 +62,14 @@ def memory_need(
         layers_kept, widths = sizes.num_layers, sizes.num_layers * kept + working
     scores = _scores_on_cpu(sizes, num_tokens, layers_kept) if device == "cpu" else 0
     casts = sizes.num_matrix_parameters * value_bytes if value_bytes < 4 else 0
-    chunk = min(num_tokens, ROWS_ON_GPU if device == "cuda" else ROWS_ON_CPU)
+    chunk = min(num_tokens, ROWS_ON_GPU if device == "cuda" else replicas * ROWS_ON_CPU)
     logits_bytes = 6 if device == "cpu" else 8 + value_bytes  # GPU: scores, their exponentials within logsumexp, logits
     return MemoryNeed(
         parameters=4 * sizes.num_parameters,
-        gradients=4 * sizes.num_parameters,
+        gradients=replicas * 4 * sizes.num_parameters,
         optimizer=8 * tables + 4 * sizes.num_matrix_parameters,
         activations=int(widths * one_width) + scores + casts,
-        logits=chunk * sizes.vocab_size * logits_bytes + 2 * 4 * sizes.vocab_size * sizes.width,
+        logits=chunk * sizes.vocab_size * logits_bytes + replicas * 2 * 4 * sizes.vocab_size * sizes.width,
         process=_PROCESS_BYTES[device],
     )
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-_pools: dict[int, ThreadPoolExecutor] = {}
+_pools = threading.local()
 
 
 def for_rows(do: Callable[[int], None], num_rows: int) -> None:
@@ -29,22 +29,39 @@ def for_rows(do: Callable[[int], None], num_rows: int) -> None:
         with torch.inference_mode(inference), torch.no_grad():
             do(row)
 
-    for _ in _pool(num_threads).map(do_quietly, range(num_rows)):
+    for _ in threads(num_threads, torch_threads=1).map(do_quietly, range(num_rows)):
         pass
 
 
-def _pool(num_threads: int) -> ThreadPoolExecutor:
-    """Threads on which torch uses one thread each."""
-    if num_threads not in _pools:
-        started = threading.Barrier(num_threads + 1)
+def threads(count: int, *, torch_threads: int) -> ThreadPoolExecutor:
+    """This thread's own helpers, on each of which torch's operations use so many threads; begun at the first call.
 
-        def start() -> None:
-            torch.set_num_threads(1)
-            started.wait()
+    Raises:
+        MemoryError: when the system has no room for them.
+    """
+    pools: dict[tuple[int, int], ThreadPoolExecutor] = _pools.__dict__
+    key = count, torch_threads
+    if key not in pools:
+        pools[key] = _begun(count, torch_threads)
+    return pools[key]
 
-        pool = _pools[num_threads] = ThreadPoolExecutor(num_threads, thread_name_prefix="rows", initializer=start)
-        for _ in range(num_threads):
-            pool.submit(int)
+
+def _begun(count: int, torch_threads: int) -> ThreadPoolExecutor:
+    here = torch.get_num_threads()
+    started = threading.Barrier(count + 1)
+
+    def start() -> None:
+        torch.get_num_threads()  # a thread's first use takes over the others' number; had now, it cannot come later
+        torch.set_num_threads(torch_threads)
         started.wait()
-        torch.set_num_threads(num_threads)  # a thread's setting is also what threads begun later take over
-    return _pools[num_threads]
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="rows", initializer=start)
+    try:
+        for _ in range(count):
+            pool.submit(int)
+    except RuntimeError as error:
+        started.abort()  # those that have begun wait for the rest
+        raise MemoryError(str(error)) from error
+    started.wait()
+    torch.set_num_threads(here)  # what the new threads set is also what threads begun later would take over
+    return pool

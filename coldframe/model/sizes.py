@@ -9,7 +9,7 @@ from typing import Literal
 Architecture = Literal["native", "plain"]
 
 #: Rows of logits held at once. On a CPU few enough to stay near the cache, on a GPU enough to fill it.
-ROWS_ON_CPU = 1024
+ROWS_ON_CPU = 512
 ROWS_ON_GPU = 2048
 #: Queries that blocked attention takes together; what of a block stands above the diagonal is computed and thrown away.
 BLOCK = 128

@@ -29,6 +29,7 @@ _SOFT = frozenset(
     {
         "device_batch",
         "threads",
+        "replicas",
         "compile",
         "attention",
         "recompute",

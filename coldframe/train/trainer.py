@@ -16,6 +16,7 @@ from coldframe.model.schedule import Schedule, StepRates
 from coldframe.model.transformer import Transformer
 from coldframe.plan import Plan
 from coldframe.train.allocator import give_back_memory
+from coldframe.train.replicas import Replicas
 from coldframe.train.state import TrainState
 
 BETA1, BETA2, MATRIX_BETA2 = 0.8, 0.95, 0.9
@@ -55,6 +56,8 @@ class Trainer:
         self.model.to(self.device)
         self.optimizer = Optimizer(self.model, rates_of(plan), orthogonal_dtype=getattr(torch, plan.orthogonal_dtype))
         self._forward = torch.compile(self.model, dynamic=False) if plan.compile else self.model
+        several = plan.replicas > 1
+        self._replicas = Replicas(self.model, count=plan.replicas, num_threads=plan.threads) if several else None
 
     def set_horizon(self, horizon: Callable[[int], int]) -> None:
         """Let another schedule hold from the next step on."""
@@ -99,17 +102,24 @@ class Trainer:
     def _gradients(self, tokens: Tensor, mask: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:
         """Gradients of the mean loss over all ranks' targets, summed over the micro-batches into the parameters."""
         self.optimizer.zero_gradients()
-        losses, total = [], torch.zeros((), device=self.device)
-        for rows, row_mask in zip(
-            tokens.split(self.state.device_batch), mask.split(self.state.device_batch), strict=True
-        ):
-            loss_sum, token_losses = self._forward(rows[:, :-1], rows[:, 1:], row_mask)
+
+        def learn(
+            forward: Callable[..., tuple[Tensor, Tensor]], rows: Tensor, row_mask: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            loss_sum, token_losses = forward(rows[:, :-1], rows[:, 1:], row_mask)
             (loss_sum / num_targets).backward()
-            total += loss_sum.detach()
-            losses.append(token_losses.sum(dim=1))
+            return loss_sum.detach(), token_losses.sum(dim=1)
+
+        size = self.state.device_batch
+        micro_batches = list(zip(tokens.split(size), mask.split(size), strict=True))
+        if self._replicas:
+            total, row_losses = self._replicas.learn(learn, micro_batches)
+        else:
+            losses, by_micro_batch = zip(*(learn(self._forward, *part) for part in micro_batches), strict=True)
+            total, row_losses = torch.stack(losses).sum(), torch.cat(by_micro_batch)
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         sum_over_ranks([total, *gradients], self.ranks)
-        return total, torch.cat(losses)
+        return total, row_losses
 
     def _update(self, loss_sum: Tensor, row_losses: Tensor, mask: Tensor, num_targets: int) -> StepResult:
         schedule = schedule_of(self.plan, self._horizon(self.state.step))
