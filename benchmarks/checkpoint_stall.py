@@ -27,8 +27,7 @@ from coldframe.run.checkpoints import write_checkpoint
 from coldframe.run.paths import RunFolder
 from coldframe.settings import PlanSettings
 from coldframe.train.allocator import prepare_allocator
-from coldframe.train.session import prepare_torch
-from coldframe.train.trainer import Trainer
+from coldframe.train.trainer import Trainer, prepare_torch
 
 
 def made_up(plan: Plan) -> Batch:

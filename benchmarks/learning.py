@@ -46,8 +46,7 @@ from coldframe.settings import PlanSettings
 from coldframe.tokens.prepare import Prepared, prepare
 from coldframe.train.allocator import prepare_allocator
 from coldframe.train.mixing import first_stage
-from coldframe.train.session import prepare_torch
-from coldframe.train.trainer import Trainer
+from coldframe.train.trainer import Trainer, prepare_torch
 
 CONTEXT, STRIDE, VOCABULARY, MICRO_ROWS = 512, 256, 8192, 8
 #: What the peer's dial was tuned at: its batch, and target tokens per scaling parameter.

@@ -15,15 +15,19 @@ import subprocess
 import sys
 from typing import Any
 
-#: Depth, context, vocabulary, rows a micro-batch, recompute.
-SHAPES: dict[str, list[tuple[int, int, int, int, str]]] = {
+#: Depth, context, vocabulary, rows a micro-batch, recompute, replicas.
+SHAPES: dict[str, list[tuple[int, int, int, int, str, int]]] = {
     "cpu": [
-        (2, 128, 1024, 8, "off"), (4, 512, 8192, 8, "off"), (4, 512, 8192, 2, "off"), (4, 512, 32768, 8, "off"),
-        (6, 512, 8192, 8, "off"), (6, 512, 8192, 8, "on"), (8, 1024, 16384, 4, "off"), (4, 2048, 8192, 2, "off"),
+        (2, 128, 1024, 8, "off", 1), (2, 128, 1024, 8, "off", 2),
+        (4, 512, 8192, 8, "off", 1), (4, 512, 8192, 8, "off", 2), (4, 512, 8192, 8, "off", 4),
+        (4, 512, 8192, 2, "off", 2), (4, 512, 32768, 8, "off", 1), (4, 512, 32768, 8, "off", 2),
+        (6, 512, 8192, 8, "off", 1), (6, 512, 8192, 8, "off", 2), (6, 512, 8192, 8, "on", 2),
+        (8, 1024, 16384, 4, "off", 1), (8, 1024, 16384, 4, "off", 2),
+        (4, 2048, 8192, 2, "off", 1), (4, 2048, 8192, 2, "off", 2),
     ],
     "cuda": [
-        (4, 512, 8192, 64, "off"), (8, 1024, 16384, 16, "off"), (12, 2048, 32768, 2, "off"),
-        (12, 2048, 32768, 8, "off"), (12, 2048, 32768, 16, "off"), (12, 2048, 32768, 16, "on"),
+        (4, 512, 8192, 64, "off", 1), (8, 1024, 16384, 16, "off", 1), (12, 2048, 32768, 2, "off", 1),
+        (12, 2048, 32768, 8, "off", 1), (12, 2048, 32768, 16, "off", 1), (12, 2048, 32768, 16, "on", 1),
     ],
 }
 
@@ -47,7 +51,9 @@ def main() -> None:
     print(json.dumps({"device": arguments.device, "shapes": results}))
 
 
-def measure(device: str, depth: int, context: int, vocabulary: int, rows: int, recompute: str) -> dict[str, Any]:
+def measure(
+    device: str, depth: int, context: int, vocabulary: int, rows: int, recompute: str, replicas: int
+) -> dict[str, Any]:
     """Two rehearsed steps of two micro-batches each."""
     from coldframe.threads import share_the_cores
 
@@ -58,13 +64,12 @@ def measure(device: str, depth: int, context: int, vocabulary: int, rows: int, r
     from coldframe.settings import PlanSettings
     from coldframe.train.allocator import prepare_allocator
     from coldframe.train.probing import made_up_batch, peak_memory
-    from coldframe.train.session import prepare_torch
-    from coldframe.train.trainer import Trainer
+    from coldframe.train.trainer import Trainer, prepare_torch
 
     prepare_allocator()
     settings = PlanSettings(
         depth=depth, context=context, vocab_size=vocabulary, device_batch=rows, recompute=recompute,  # type: ignore[arg-type]
-        total_batch_tokens=2 * rows * context, device=device,  # type: ignore[arg-type]
+        total_batch_tokens=2 * rows * context, device=device, threads=replicas, replicas=replicas,  # type: ignore[arg-type]
     )
     reasoned = make_plan(settings, detect(device))  # type: ignore[arg-type]
     plan = reasoned.plan
@@ -75,6 +80,7 @@ def measure(device: str, depth: int, context: int, vocabulary: int, rows: int, r
     measured = peak_memory(plan) + (reasoned.memory.process if device == "cuda" else 0)
     return {
         "depth": depth, "context": context, "vocab_size": vocabulary, "device_batch": rows, "recompute": recompute,
+        "replicas": replicas,
         "predicted_bytes": plan.peak_memory_bytes, "measured_bytes": measured,
         "ratio": plan.peak_memory_bytes / measured,
     }

@@ -101,8 +101,7 @@ def _coldframe(arguments: argparse.Namespace) -> Callable[[], None]:
     from coldframe.plan import make_plan
     from coldframe.settings import PlanSettings
     from coldframe.train.allocator import prepare_allocator
-    from coldframe.train.session import prepare_torch
-    from coldframe.train.trainer import Trainer
+    from coldframe.train.trainer import Trainer, prepare_torch
 
     prepare_allocator()
     settings = PlanSettings(depth=arguments.depth, context=CONTEXT, vocab_size=VOCABULARY, head_dim=64,

@@ -168,7 +168,7 @@ WRONG = {
     "depth": 0, "vocab_size": 100, "context": 8, "head_dim": 7, "num_kv_heads": 3, "window_pattern": "XL",
     "num_steps": 0, "num_tokens": -5.0, "total_batch_tokens": 777, "device_batch": 3, "warm_up": 1.5,
     "warm_down": -0.1, "threads": 0, "learning_rate": 0.0, "clip_norm": -1.0, "minutes": 0.0, "width": 0,
-    "weight_decay": -1.0,
+    "weight_decay": -1.0, "replicas": 3,
 }  # fmt: skip
 
 
@@ -182,13 +182,27 @@ def test_nonsense_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "machine, settings", [("laptop", {"dtype": "bfloat16"}), ("small-card", {"attention": "blocked"})]
+    "machine, settings",
+    [("laptop", {"dtype": "bfloat16"}), ("small-card", {"attention": "blocked"}), ("small-card", {"replicas": 2})],
 )
-def test_what_a_device_cannot_do_is_refused(machine: str, settings: dict[str, str]) -> None:
+def test_what_a_device_cannot_do_is_refused(machine: str, settings: dict[str, object]) -> None:
     """Before anything is prepared, by the setting's name."""
     with pytest.raises(SettingsError, match=f"plan.{next(iter(settings))}=") as caught:
         make_plan(PlanSettings(depth=4, **settings), MACHINES[machine])  # type: ignore[arg-type]
     assert caught.value.advice
+
+
+@pytest.mark.parametrize("cores, rows, replicas", [(1, 8, 1), (2, 8, 2), (3, 8, 3), (5, 8, 4), (6, 8, 4), (32, 16, 8)])
+def test_replicas(cores: int, rows: int, replicas: int) -> None:
+    """As few as leave no thread with more rows than it must have, at most 8, and fewer where they do not fit."""
+    settings = PlanSettings(depth=4, device_batch=rows, total_batch_tokens=rows * 512, context=512)
+    roomy = Hardware(device="cpu", name="cores", free_memory=64 * GIB, num_cores=cores)
+    plan = make_plan(settings, roomy).plan
+    assert plan.replicas == replicas
+    tight = dataclasses.replace(roomy, free_memory=plan.peak_memory_bytes)
+    fewer = make_plan(settings, tight).plan
+    assert fewer.replicas < replicas if replicas > 1 else fewer.recompute
+    assert fewer.fits
 
 
 def test_a_plan_is_frozen() -> None:

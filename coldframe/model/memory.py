@@ -15,9 +15,9 @@ _WORKING_WIDTHS = {"cpu": 12.5, "cuda": 26.0}
 #: With recomputation each layer keeps its input and what it was made from; one layer's activations come on top.
 _KEPT_WIDTHS_RECOMPUTED = 3.0
 #: Python, torch and the libraries of a CPU process; a CUDA context with its libraries.
-_PROCESS_BYTES = {"cpu": 380_000_000, "cuda": 600 << 20}
-#: What the allocator holds on top of what is asked for.
-_FRAGMENTATION = 1.05
+_PROCESS_BYTES = {"cpu": 365_000_000, "cuda": 600 << 20}
+#: What a GPU's allocator holds on top of what it is asked for, as a share.
+_FRAGMENTATION = {"cpu": 0.0, "cuda": 0.05}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,13 @@ class MemoryNeed:
     optimizer: int
     activations: int
     logits: int
+    allocator: int
     process: int
 
     @property
     def total(self) -> int:
-        """The peak: all parts and what the allocator adds to them."""
-        return self.process + int(_FRAGMENTATION * (sum(asdict(self).values()) - self.process))
+        """The peak: all parts together."""
+        return sum(asdict(self).values())
 
 
 def memory_need(
@@ -57,21 +58,22 @@ def memory_need(
     one_width = num_tokens * sizes.width * value_bytes
     kept, working = _KEPT_WIDTHS[device], _WORKING_WIDTHS[device]
     if recompute:
-        layers_kept, widths = 1, sizes.num_layers * _KEPT_WIDTHS_RECOMPUTED + kept + 1.5 * working
+        layers_kept, widths = 1, sizes.num_layers * _KEPT_WIDTHS_RECOMPUTED + kept + 2.5 * working
     else:
         layers_kept, widths = sizes.num_layers, sizes.num_layers * kept + working
     scores = _scores_on_cpu(sizes, num_tokens, layers_kept) if device == "cpu" else 0
     casts = sizes.num_matrix_parameters * value_bytes if value_bytes < 4 else 0
     chunk = min(num_tokens, ROWS_ON_GPU if device == "cuda" else replicas * ROWS_ON_CPU)
     logits_bytes = 6 if device == "cpu" else 8 + value_bytes  # GPU: scores, their exponentials within logsumexp, logits
-    return MemoryNeed(
-        parameters=4 * sizes.num_parameters,
-        gradients=replicas * 4 * sizes.num_parameters,
-        optimizer=8 * tables + 4 * sizes.num_matrix_parameters,
-        activations=int(widths * one_width) + scores + casts,
-        logits=chunk * sizes.vocab_size * logits_bytes + replicas * 2 * 4 * sizes.vocab_size * sizes.width,
-        process=_PROCESS_BYTES[device],
-    )
+    parts = {
+        "parameters": 4 * sizes.num_parameters,
+        "gradients": replicas * 4 * sizes.num_parameters,
+        "optimizer": 8 * tables + 4 * sizes.num_matrix_parameters,
+        "activations": int(widths * one_width) + scores + casts,
+        "logits": chunk * sizes.vocab_size * logits_bytes + replicas * 2 * 4 * sizes.vocab_size * sizes.width,
+    }
+    allocator = int(_FRAGMENTATION[device] * sum(parts.values()))
+    return MemoryNeed(**parts, allocator=allocator, process=_PROCESS_BYTES[device])
 
 
 def _scores_on_cpu(sizes: Sizes, num_tokens: int, layers_kept: int) -> int:
@@ -79,4 +81,4 @@ def _scores_on_cpu(sizes: Sizes, num_tokens: int, layers_kept: int) -> int:
     numbers = 4 * num_tokens * sizes.num_heads
     if sizes.context <= KEPT_UP_TO:
         return layers_kept * numbers * (sizes.context + BLOCK) // 2
-    return 2 * numbers * BLOCK * sizes.context // KEPT_UP_TO
+    return numbers * BLOCK * sizes.context // KEPT_UP_TO

@@ -13,19 +13,22 @@ from coldframe.mixture.stream import Batch
 from coldframe.model.parallel import Ranks
 from coldframe.plan import Plan, Reasoned, gib
 from coldframe.train.runfile import RunFile
-from coldframe.train.trainer import Trainer
+from coldframe.train.trainer import Trainer, prepare_torch
 
 _NUM_STEPS = 2
 
 
 def probe(run_file: RunFile, trainer: Trainer) -> list[str]:
-    """Two steps of one micro-batch each, undone again; what they took against what was predicted.
+    """Two steps of two micro-batches each, undone again; what they took against what was predicted.
+
+    Of two, because the second one's way there has the first one's gradients beside it.
 
     When memory runs out already here, the micro-batch is smaller before the first real step.
     """
     plan = run_file.plan
+    rows = min(2 * plan.device_batch, plan.batch_rows // plan.ranks)
     for _ in range(_NUM_STEPS):
-        trainer.rehearse(made_up_batch(plan, plan.device_batch))
+        trainer.rehearse(made_up_batch(plan, rows))
     taken, what = peak_memory(plan), "reserved" if plan.device == "cuda" else "resident"
     lines = [f"two probe steps took {gib(taken)} ({what}); predicted {gib(plan.peak_memory_bytes)}"]
     if trainer.state.device_batch < plan.device_batch:
@@ -36,9 +39,7 @@ def probe(run_file: RunFile, trainer: Trainer) -> list[str]:
 def measured_speed(reasoned: Reasoned) -> float:
     """Tokens per second of a plan on this machine: the median of some steps on made-up tokens."""
     plan = reasoned.plan
-    torch.set_num_threads(plan.threads)
-    if plan.device == "cpu":
-        torch.set_float32_matmul_precision("medium")
+    prepare_torch(plan)
     trainer = Trainer(plan, Ranks(), horizon=lambda step: plan.num_steps)
     batch = made_up_batch(plan, plan.batch_rows)
     seconds = []

@@ -16,7 +16,6 @@ import torch
 from coldframe.errors import ColdframeError, DiskFullError
 from coldframe.hardware import Hardware, detect
 from coldframe.model.parallel import Ranks, from_leader, join_ranks, leave_ranks
-from coldframe.plan import Plan
 from coldframe.run import checkpoints
 from coldframe.run.environment import code_version, environment
 from coldframe.run.lock import TrainerLock
@@ -33,7 +32,7 @@ from coldframe.train.probing import measured_speed, peak_memory, probe
 from coldframe.train.saving import Saver, load_checkpoint
 from coldframe.train.steplog import StepLog
 from coldframe.train.telemetry import Heartbeat
-from coldframe.train.trainer import Trainer
+from coldframe.train.trainer import Trainer, prepare_torch
 
 _WAKE_SECONDS = 0.2
 _log = logging.getLogger("coldframe")
@@ -236,17 +235,6 @@ class Session:
         heartbeat.status, heartbeat.message = "failed", message
         with contextlib.suppress(DiskFullError):
             recorder.event("failed", message, level="error")
-
-
-def prepare_torch(plan: Plan) -> None:
-    """Set what torch keeps for the whole process: threads, how float32 is multiplied, determinism."""
-    torch.set_num_threads(plan.threads)
-    if plan.device == "cpu":
-        # Lets oneDNN do the products, a tenth faster; on processors with AMX units they are then done in bfloat16.
-        torch.set_float32_matmul_precision("medium")
-    else:
-        torch.set_float32_matmul_precision("high")
-        torch.use_deterministic_algorithms(plan.deterministic)
 
 
 @contextlib.contextmanager

@@ -158,6 +158,17 @@ class Trainer:
         give_back_memory(self.device)
 
 
+def prepare_torch(plan: Plan) -> None:
+    """Set what torch keeps for the whole process: threads, how float32 is multiplied, determinism."""
+    torch.set_num_threads(plan.threads)
+    if plan.device == "cpu":
+        # Lets oneDNN do the products, a tenth faster; on processors with AMX units they are then done in bfloat16.
+        torch.set_float32_matmul_precision("medium")
+    else:
+        torch.set_float32_matmul_precision("high")
+        torch.use_deterministic_algorithms(plan.deterministic)
+
+
 #: How a CPU says it: torch's allocator, oneDNN's, C++'s.
 _NO_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "could not create a primitive", "std::bad_alloc")
 
