@@ -103,7 +103,9 @@ class Transformer(nn.Module):
             table = self.value_embeddings[str(number)] if self.sizes.has_value_embedding(number) else None
             arguments = (stream, tokens_BT, table, cos, sin, self.backend, cache, tap)
             if self.recompute and torch.is_grad_enabled():
-                stream = torch.utils.checkpoint.checkpoint(layer, *arguments, use_reentrant=False)
+                stream = torch.utils.checkpoint.checkpoint(
+                    layer, *arguments, use_reentrant=False, preserve_rng_state=False  # nothing in a layer is random
+                )
             else:
                 stream = layer(*arguments)
             stream = tap(f"layers.{number}.stream", stream) if tap else stream
