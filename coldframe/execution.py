@@ -97,7 +97,7 @@ def _micro_batch(
         [settings.device_batch]
         if settings.device_batch
         else [
-            size for size in range(rows, 0, -1) if rows % size == 0 and size * sizes.context <= max(most, sizes.context)
+            size for size in range(max(1, min(rows, most // sizes.context)), 0, -1) if rows % size == 0
         ]
     )
     choices = {"auto": (False, True), "off": (False,), "on": (True,)}[settings.recompute]

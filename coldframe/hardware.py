@@ -74,6 +74,11 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
         )
     if has_cuda and device != "cpu":
         local = int(os.environ.get("LOCAL_RANK", "0"))
+        if local >= torch.cuda.device_count():
+            raise SettingsError(
+                f"rank {local} of this machine has no GPU of its own: there are {torch.cuda.device_count()}",
+                advice="start as many processes as there are GPUs (torchrun --nproc-per-node)",
+            )
         free, _ = torch.cuda.mem_get_info(local)
         properties = torch.cuda.get_device_properties(local)
         return Hardware(
@@ -86,12 +91,13 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
             compiles=_has_triton(),
             peak_flops=_peak_flops(properties.name),
         )
-    free = _available_memory()
+    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", ranks))  # this machine's ranks share its cores and its memory
+    free = _available_memory() // sharing
     return Hardware(
         device="cpu",
         name=_cpu_name(),
         free_memory=min(free, limit) if limit else free,
-        num_cores=num_cores(),
+        num_cores=max(1, num_cores() // sharing),
         ranks=ranks,
         bfloat16=_cpu_multiplies_bfloat16(),
         compiles=shutil.which("g++") is not None or shutil.which("clang++") is not None,

@@ -205,6 +205,13 @@ def test_replicas(cores: int, rows: int, replicas: int) -> None:
     assert fewer.fits
 
 
+def test_any_batch_is_planned_at_once() -> None:
+    """How long it takes to find a micro-batch does not grow with the batch: this one has ten thousand million rows."""
+    plan = make_plan(PlanSettings(depth=4, num_steps=10**12), MACHINES["laptop"]).plan
+    assert plan.batch_rows > 10**9
+    assert plan.batch_rows % plan.device_batch == 0
+
+
 def test_a_plan_is_frozen() -> None:
     """Nothing changes a plan after it was made."""
     plan: Plan = make_plan(PlanSettings(), MACHINES["laptop"]).plan

@@ -71,14 +71,16 @@ def next_tokens(
     `histories` are the tokens that the repetition penalty counts, row by row.
     """
     scores = penalised(logits_BV, histories, sampling.repetition_penalty)
+    if torch.are_deterministic_algorithms_enabled():
+        scores = scores.cpu()  # there is no deterministic cumulative sum on a GPU
     if sampling.temperature == 0:
-        return scores.argmax(dim=-1)
+        return scores.argmax(dim=-1).to(logits_BV.device)
     cumulative = probabilities(scores, sampling).double().cumsum(dim=-1)
     total = cumulative[:, -1:]
     uniform = torch.tensor([[generator.random()] for generator in generators], dtype=torch.float64).to(total.device)
     below_total = torch.nextafter(total, torch.zeros_like(total))  # or rounding could pick what has no probability
     drawn = torch.searchsorted(cumulative, torch.minimum(uniform * total, below_total), right=True)
-    return drawn.squeeze(-1).clamp(max=logits_BV.shape[-1] - 1)
+    return drawn.squeeze(-1).clamp(max=logits_BV.shape[-1] - 1).to(logits_BV.device)
 
 
 def penalised(logits_BV: Tensor, histories: Sequence[Sequence[int]], penalty: float) -> Tensor:

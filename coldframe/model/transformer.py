@@ -124,6 +124,10 @@ class Transformer(nn.Module):
         total, losses = cross_entropy_sum(hidden, self.head, targets_BT.flatten(), mask_BT.flatten())
         return total, losses.view(targets_BT.shape)
 
+    def prepare_rotary(self, device: torch.device) -> None:
+        """Make the tables of a whole context now."""
+        self._rotary_tables(0, torch.empty(1, self.sizes.context, device=device))
+
     def _rotary_tables(self, start: int, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
         """The cosines and sines of these positions, from tables that grow for a cache with padding before its rows."""
         stop = start + tokens_BT.shape[1]

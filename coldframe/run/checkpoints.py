@@ -263,6 +263,22 @@ def delete(checkpoint: Checkpoint, disk: Disk | None = None) -> None:
     disk.remove(checkpoint.path)
 
 
+def set_aside_damaged(folder: RunFolder, *, after: int) -> list[str]:
+    """Rename the checkpoints that were passed over, newer than the one training goes on from; gives their old names.
+
+    Under their own names they would count as the newest, and retention would delete sound ones for their sake. Only for
+    who holds the trainer's lock.
+    """
+    damaged = [path for path in _incomplete(folder) if (path / MANIFEST).exists()]
+    damaged += [kept.path for kept in list_checkpoints(folder) if kept.has_optimizer and kept.step > after]
+    for path in damaged:
+        aside = path.with_name(f"{path.name}.damaged")
+        if aside.exists():
+            shutil.rmtree(aside)
+        path.rename(aside)
+    return [path.name for path in damaged]
+
+
 def clear_leftovers(folder: RunFolder) -> None:
     """Delete what interrupted writes, replacements and deletions left behind; only for who holds the trainer's lock.
 

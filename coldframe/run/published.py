@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from coldframe.errors import CheckpointError
@@ -33,16 +34,21 @@ class Published:
 def publish(folder: RunFolder, recorder: Recorder, tensors: Mapping[str, torch.Tensor], *, reason: str) -> Path | None:
     """Write weights under a new name, then announce them; drops all but the last two files.
 
-    Returns None, with an event, when a weight is not finite: readers keep what they have.
+    Returns None, with an event, when a weight is not finite or there is no room: readers keep what they have.
     """
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         recorder.event("publish", "weights are not finite, so they were not published", level="error")
         return None
-    folder.live.mkdir(parents=True, exist_ok=True)
     name = f"step-{recorder.step:08d}-{time.time_ns():x}.safetensors"
     path, temporary = folder.live / name, folder.live / f".{name}.tmp"
-    save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, temporary)
-    os.replace(temporary, path)
+    try:
+        folder.live.mkdir(parents=True, exist_ok=True)
+        save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, temporary)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:  # safetensors wraps the system's error
+        temporary.unlink(missing_ok=True)
+        recorder.event("publish", f"weights could not be published: {error}", level="error")
+        return None
     recorder.published(file=name, num_bytes=path.stat().st_size, reason=reason)
     for old in sorted(folder.live.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
         old.unlink()  # a reader that has it mapped keeps its pages

@@ -253,12 +253,12 @@ class Recorder:
 
     def checkpoint_contains(self, folder: str, contains: Literal["whole", "weights", "nothing"]) -> None:
         """Note what retention left of a checkpoint."""
-        with self._lock:
+        with self._lock, room_in_database(self._path):
             self._connection.execute("UPDATE checkpoints SET contains = ? WHERE folder = ?", (contains, folder))
 
     def checkpoint_scored(self, folder: str, val_bpb: float) -> None:
         """Note the bits per byte that were measured on a checkpoint's weights after it was written."""
-        with self._lock:
+        with self._lock, room_in_database(self._path):
             self._connection.execute("UPDATE checkpoints SET val_bpb = ? WHERE folder = ?", (val_bpb, folder))
 
     def best_checkpoint(self, *, before: int) -> tuple[int | None, float | None]:

@@ -119,7 +119,9 @@ def read(path: Path) -> Request:
         "".join((request.id, request.by, request.why)).encode()  # half of a character cannot be recorded
         if not math.isfinite(request.time):
             raise ValueError(f"its time is {request.time}")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except FileNotFoundError:
+        raise  # withdrawn
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise RequestError(
             f"{path.name!r} is not a request: {_shown(error)}", advice="see docs/run-folder.md for its fields"
         ) from error

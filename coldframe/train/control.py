@@ -43,6 +43,7 @@ class Control:
         self.checkpoint_wanted = threading.Event()
         self.stop_wanted = threading.Event()
         self._taken: dict[str, tuple[Request, Path]] = {}
+        self._stuck: set[Path] = set()
         held = read_holder(folder.lock)
         self._since = held.since if held else 0.0
 
@@ -100,7 +101,7 @@ class Control:
                 self._finish(request, path, outcome, detail)
 
     def _take(self, path: Path, paused: bool) -> None:
-        if any(path == taken for _, taken in self._taken.values()):
+        if path in self._stuck or any(path == taken for _, taken in self._taken.values()):
             return
         try:
             asked_before = path.stat().st_mtime < self._since - _CLOCK_SECONDS
@@ -144,4 +145,8 @@ class Control:
         )
         if request.id in self._taken and self._taken[request.id][1] == path:
             del self._taken[request.id]
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._stuck.add(path)  # answered, and not to be answered at every step
+            _log.warning("%s cannot be deleted: %s", path, error)

@@ -124,13 +124,19 @@ class Loop:
         self.leader.heartbeat.say("training")
 
     def _evaluate(self) -> None:
+        """Measure; the best weights so far are worth a checkpoint of their own."""
         if self.leader is not None:
+            self.leader.steps.flush()  # a GPU's pending steps must not seem to take as long as this
             self.leader.heartbeat.say("evaluating")
-            self.leader.saver.scored(self.leader.judge.evaluate())
+            val_bpb = self.leader.judge.evaluate()
+            if self.run_file.train.keep_best and self.leader.saver.is_best(val_bpb):
+                self._checkpoint("best")
+            self.leader.saver.scored(val_bpb)
             self.leader.heartbeat.say("training")
 
     def _sample(self) -> None:
         if self.leader is not None:
+            self.leader.steps.flush()
             self.leader.heartbeat.say("sampling")
             self.leader.judge.sample()
             self.leader.heartbeat.say("training")

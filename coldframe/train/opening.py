@@ -104,14 +104,14 @@ def open_new(
     )
 
 
-def open_old(folder: RunFolder, settings: Settings) -> Opened:
+def open_old(folder: RunFolder, settings: Settings, hardware: Hardware) -> Opened:
     """Take up a run as it was decided; reads no source text, only shards.
 
     Raises:
         ResumeError, SettingsError, TokenizerError, ShardError: when it cannot go on as it was.
     """
     stored = read_run_file(folder)
-    run_file, changed = apply_changes(stored, settings)
+    run_file, changed = apply_changes(stored, settings, hardware)
     tokenizer = load_tokenizer(folder, stored)
     sources = open_sources_of(folder, run_file, tokenizer)
     wanted = {source.name: source for source in sources_of(stored.sources)}

@@ -6,27 +6,29 @@ import dataclasses
 import os
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tomli_w
 
 from coldframe.errors import ResumeError, SettingsError
-from coldframe.plan import Plan, Reasoned, plan_from
+from coldframe.hardware import Hardware
+from coldframe.plan import Plan, Reasoned, make_plan, plan_from
 from coldframe.run.durable import write_whole
 from coldframe.run.environment import code_version, environment
 from coldframe.run.paths import RunFolder
-from coldframe.settings import SECTIONS, Given, Settings, TrainSettings, settings_from
+from coldframe.settings import SECTIONS, Given, PlanSettings, Settings, TrainSettings, settings_from
 
 #: Settings that may change at a resume without touching what is learned.
 _FREE = frozenset(
     {("train", item.name) for item in dataclasses.fields(TrainSettings) if item.name not in ("seed", "held_out")}
-    | {("explore", "host"), ("explore", "port"), ("plan", "memory"), ("plan", "device"), ("plan", "minutes")}
+    | {("explore", "host"), ("explore", "port"), ("plan", "memory"), ("plan", "minutes")}
 )
 #: Settings that the optimizer's state survives, but the promise of exactness does not.
 _SOFT = frozenset(
     {
+        "device",
         "device_batch",
         "threads",
         "replicas",
@@ -43,6 +45,10 @@ _SOFT = frozenset(
         "total_batch_tokens",
     }
 )
+#: How a plan is computed: what another device decides anew.
+_EXECUTION = (
+    "device", "dtype", "orthogonal_dtype", "attention", "device_batch", "recompute", "compile", "threads", "replicas",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +128,7 @@ def save_run_file(folder: RunFolder, run_file: RunFile) -> None:
             section: {key: _plain(value) for key, value in values.items() if value is not None}
             for section, values in run_file.given.items()
         },
-        "corpus": {"source": [{key: _plain(value) for key, value in source.items()} for source in run_file.sources]},
+        "corpus": {"source": _plain_sources(run_file.sources)},
         "extension": [dataclasses.asdict(extension) for extension in run_file.extensions],
         "environment": environment(),
     }
@@ -159,20 +165,30 @@ def read_run_file(folder: RunFolder) -> RunFile:
         ) from error
 
 
-def apply_changes(run_file: RunFile, settings: Settings) -> tuple[RunFile, dict[str, str]]:
+def apply_changes(run_file: RunFile, settings: Settings, hardware: Hardware) -> tuple[RunFile, dict[str, str]]:
     """The run file with a resume's given settings taken in, and what of it changed ({setting: "old -> new"}).
+
+    What the run was started with may be said again: it changes nothing.
 
     Raises:
         ResumeError: for a change that would break the optimizer's state, unless `train.accept_changes` says so, and
-            always for one that changes the model's shape.
+            always for one that changes the model's shape, the sources or the number of ranks.
+        SettingsError: for a value that no plan can have.
     """
+    _check_ranks(run_file, hardware)
+    if settings.sources and _plain_sources(settings.sources) != _plain_sources(run_file.sources):
+        raise ResumeError(
+            "run cannot be resumed with other sources than it was started with",
+            advice="leave [[corpus.source]] out, or start a new run under another --run name",
+        )
     changed, refused, broken = {}, [], []
     updated: Given = {section: dict(values) for section, values in run_file.given.items()}
     plan, train = run_file.plan, run_file.train
     for section, values in settings.given.items():
         for key, new in values.items():
             old = _in_force(run_file, section, key)
-            if (section, key) == ("train", "accept_changes") or old == new:
+            said_before = new == run_file.given.get(section, {}).get(key)
+            if (section, key) == ("train", "accept_changes") or new in (old, "auto") or said_before:
                 continue
             changed[f"{section}.{key}"] = f"{old} -> {new}"
             updated.setdefault(section, {})[key] = new
@@ -180,7 +196,7 @@ def apply_changes(run_file: RunFile, settings: Settings) -> tuple[RunFile, dict[
                 train = dataclasses.replace(train, **{key: new})
             elif (section, key) not in _FREE and section == "plan" and key in _SOFT:
                 refused.append(f"{section}.{key} {changed[f'{section}.{key}']}")
-                plan = _changed_plan(plan, key, old, new)
+                plan = _changed_plan(plan, key, old, new, hardware)
             elif (section, key) not in _FREE:
                 broken.append(f"{section}.{key} {changed[f'{section}.{key}']}")
     if broken:
@@ -212,11 +228,31 @@ def extended(run_file: RunFile, step: int, num_steps: int) -> RunFile:
     return dataclasses.replace(run_file, extensions=(*run_file.extensions, Extension(step=step, num_steps=num_steps)))
 
 
-def _changed_plan(plan: Plan, key: str, old: Any, new: Any) -> Plan:
+def _check_ranks(run_file: RunFile, hardware: Hardware) -> None:
+    if run_file.plan.ranks != hardware.ranks:
+        raise ResumeError(
+            f"run was started on {run_file.plan.ranks} rank(s) and cannot go on on {hardware.ranks}",
+            advice=f"torchrun --nproc-per-node {run_file.plan.ranks} -m coldframe train --run NAME"
+            if run_file.plan.ranks > 1
+            else "start it without torchrun",
+        )
+
+
+def _changed_plan(plan: Plan, key: str, old: Any, new: Any, hardware: Hardware) -> Plan:
+    """The plan with one number as the dial gives it when it is asked for; which also refuses what makes no sense."""
+    settings = PlanSettings(
+        depth=plan.depth,
+        context=plan.context,
+        vocab_size=plan.vocab_size,
+        total_batch_tokens=plan.total_batch_tokens,
+        num_steps=plan.num_steps,
+    )
+    asked = make_plan(dataclasses.replace(settings, **{key: new}), hardware).plan
     if key == "learning_rate":  # the multiplier is in every rate already
         rates = {name: getattr(plan, name) * new / old for name in _plan_fields() if name.endswith("_rate")}
         return dataclasses.replace(plan, **{name: rate for name, rate in rates.items() if name != "final_rate"})
-    return dataclasses.replace(plan, **{key: _executed(key, new)})
+    names = _EXECUTION if key == "device" else (key,)
+    return dataclasses.replace(plan, **{name: getattr(asked, name) for name in names})
 
 
 def _in_force(run_file: RunFile, section: str, key: str) -> Any:
@@ -233,8 +269,8 @@ def _plan_fields() -> set[str]:
     return {item.name for item in dataclasses.fields(Plan)}
 
 
-def _executed(key: str, value: Any) -> Any:
-    return value == "on" if key in ("compile", "recompute") else value
+def _plain_sources(sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: _plain(value) for key, value in source.items()} for source in sources]
 
 
 def _plain(value: Any) -> Any:

@@ -98,15 +98,19 @@ class Saver:
         return name
 
     def scored(self, val_bpb: float | None) -> None:
-        """Note the bits per byte of the present weights (None: not measured); the best are kept."""
-        if val_bpb is None:
-            return
+        """Note the bits per byte of the present weights (None: not measured); the best in a checkpoint are kept."""
         state = self.trainer.state
-        if state.best_bpb is None or val_bpb < state.best_bpb:
+        if val_bpb is None or self.last_saved != state.step:
+            return
+        if self.is_best(val_bpb):
             state.best_bpb, state.best_step = val_bpb, state.step
-        if self.last_saved == state.step:
-            self.recorder.checkpoint_scored(f"step-{state.step:08d}", val_bpb)
+        self.recorder.checkpoint_scored(f"step-{state.step:08d}", val_bpb)
         self.retain()
+
+    def is_best(self, val_bpb: float | None) -> bool:
+        """Whether no checkpoint's weights were better."""
+        best = self.trainer.state.best_bpb
+        return val_bpb is not None and (best is None or val_bpb < best)
 
     def retain(self) -> None:
         """Drop what the retention policy does not keep; only ever after a newer checkpoint is safe."""

@@ -29,6 +29,7 @@ from coldframe.train.loop import End, Leader, Loop
 from coldframe.train.mixing import open_stream
 from coldframe.train.opening import Opened, Progress, open_new, open_old
 from coldframe.train.probing import measured_speed, peak_memory, probe
+from coldframe.train.runfile import read_run_file
 from coldframe.train.saving import Saver, load_checkpoint
 from coldframe.train.steplog import StepLog
 from coldframe.train.telemetry import Heartbeat
@@ -60,8 +61,12 @@ def train(folder: RunFolder, settings: Settings, *, stop_at: int | None, progres
         ColdframeError: with what to do next; whatever was saved stays.
     """
     prepare_allocator()
-    hardware = detect(settings.plan.device, settings.plan.memory)
+    device = settings.plan.device
+    if device == "auto" and folder.exists:
+        device = read_run_file(folder).plan.device
+    hardware = detect(device, settings.plan.memory)
     ranks = join_ranks(hardware.device)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     try:
         with _lock(folder, ranks):
             opened = _open(folder, settings, hardware, ranks, progress)
@@ -175,10 +180,14 @@ class Session:
             load_checkpoint(trainer, found or checkpoints.find_checkpoint(self.folder, step))
             if recorder is not None:
                 trainer.state.best_step, trainer.state.best_bpb = recorder.best_checkpoint(before=step)
+            if self._reason == "resume" and {"plan.device", "plan.device_batch"} & self.opened.changed.keys():
+                trainer.state.device_batch = self.run_file.plan.device_batch
         else:
             trainer.state.stages = [dict(stage) for stage in self.opened.first_stages]
         probed = probe(self.run_file, trainer) if step is None else []  # on every rank: a step sums over them
         if recorder is not None:
+            for name in checkpoints.set_aside_damaged(self.folder, after=step or 0):
+                recorder.checkpoint_contains(name, "nothing")
             checkpoints.clear_leftovers(self.folder)
             recorder.begin_segment(
                 start_step=trainer.state.step,
@@ -255,7 +264,7 @@ def _open(folder: RunFolder, settings: Settings, hardware: Hardware, ranks: Rank
     if ranks.leads:
         try:
             opened = (
-                open_old(folder, settings)
+                open_old(folder, settings, hardware)
                 if folder.exists
                 else open_new(folder, settings, hardware, progress, measured_speed)
             )
@@ -264,7 +273,7 @@ def _open(folder: RunFolder, settings: Settings, hardware: Hardware, ranks: Rank
     failure = from_leader(failure, ranks)
     if failure is not None:
         raise failure
-    return opened or open_old(folder, Settings())
+    return opened or open_old(folder, Settings(), hardware)
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:

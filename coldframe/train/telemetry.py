@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -126,13 +127,13 @@ class _Meter:
         return reading
 
     def _read_gpu(self, reading: _Reading, seconds: float) -> None:
-        try:
-            reading.utilisation = torch.cuda.utilization(self._device) / 100
-            reading.temperature = float(torch.cuda.temperature(self._device))
-            reading.power_watts = torch.cuda.power_draw(self._device) / 1000
+        utilisation = _asked(torch.cuda.utilization, self._device)
+        reading.utilisation = utilisation / 100 if utilisation is not None else None
+        reading.temperature = _asked(torch.cuda.temperature, self._device)
+        milliwatts = _asked(torch.cuda.power_draw, self._device)
+        if milliwatts is not None:
+            reading.power_watts = milliwatts / 1000
             reading.energy_joules = reading.power_watts * seconds
-        except (RuntimeError, ModuleNotFoundError):  # nvidia-ml-py is an optional package
-            return
 
     def _read_cpu(self, reading: _Reading, seconds: float) -> None:
         rapl = _read_number(_RAPL)
@@ -143,6 +144,15 @@ class _Meter:
         temperatures = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
         readings = [sensor.current for sensors in temperatures.values() for sensor in sensors]
         reading.temperature = max(readings) if readings else None
+
+
+def _asked(question: Callable[[torch.device], float], device: torch.device) -> float | None:
+    """What NVML says. A card may know one thing and not another, and its package (optional) has errors of its own."""
+    try:
+        return float(question(device))
+    except Exception as error:  # noqa: BLE001 (pynvml's derive from it, and pynvml need not be there to name them)
+        _log.debug("%s is not measured: %s", question.__name__, error)
+        return None
 
 
 def _read_number(path: Path) -> float | None:

@@ -54,6 +54,7 @@ class Trainer:
         )
         self.model.initialise(plan.seed)
         self.model.to(self.device)
+        self.model.prepare_rotary(self.device)  # not within a compiled forward, which would be compiled again after it
         self.optimizer = Optimizer(self.model, rates_of(plan), orthogonal_dtype=getattr(torch, plan.orthogonal_dtype))
         self._forward = torch.compile(self.model, dynamic=False) if plan.compile else self.model
         several = plan.replicas > 1
@@ -73,7 +74,7 @@ class Trainer:
         """
         tokens = torch.from_numpy(batch.tokens).to(self.device, torch.int64)
         mask = torch.from_numpy(batch.mask).to(self.device, torch.float32)
-        num_targets = int(self._over_ranks(mask.sum()).item())
+        num_targets = self._over_ranks(int(batch.mask.sum()))
         while True:
             ran_out = None
             try:
@@ -82,9 +83,11 @@ class Trainer:
                 if not is_out_of_memory(error):
                     raise
                 ran_out = str(error).splitlines()[0]
-            if not any_rank(ran_out is not None, self.ranks, self.device):
+            if not any_rank(ran_out is not None, self.ranks, self.device):  # before a sum that one would not join
                 break
             self._make_smaller(ran_out or "another rank ran out of memory")
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        sum_over_ranks([loss_sum, *gradients], self.ranks)
         result = self._update(loss_sum, row_losses, mask, num_targets)
         self.state.step += 1
         self.state.num_updates = self.optimizer.num_updates
@@ -100,7 +103,7 @@ class Trainer:
         self.state = TrainState(device_batch=self.state.device_batch, stages=stages)
 
     def _gradients(self, tokens: Tensor, mask: Tensor, num_targets: int) -> tuple[Tensor, Tensor]:
-        """Gradients of the mean loss over all ranks' targets, summed over the micro-batches into the parameters."""
+        """This rank's part of the gradients of the mean loss over all targets, summed into the parameters."""
         self.optimizer.zero_gradients()
 
         def learn(
@@ -117,8 +120,6 @@ class Trainer:
         else:
             losses, by_micro_batch = zip(*(learn(self._forward, *part) for part in micro_batches), strict=True)
             total, row_losses = torch.stack(losses).sum(), torch.cat(by_micro_batch)
-        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        sum_over_ranks([total, *gradients], self.ranks)
         return total, row_losses
 
     def _update(self, loss_sum: Tensor, row_losses: Tensor, mask: Tensor, num_targets: int) -> StepResult:
@@ -142,9 +143,12 @@ class Trainer:
             rates=rates,
         )
 
-    def _over_ranks(self, number: Tensor) -> Tensor:
-        sum_over_ranks([number], self.ranks)
-        return number
+    def _over_ranks(self, number: int) -> int:
+        if self.ranks.count == 1:
+            return number  # nothing that a GPU would have to be waited for
+        total = torch.tensor(number, dtype=torch.float64, device=self.device)
+        sum_over_ranks([total], self.ranks)
+        return int(total.item())
 
     def _make_smaller(self, message: str) -> None:
         if self.state.device_batch == 1:
@@ -169,8 +173,14 @@ def prepare_torch(plan: Plan) -> None:
         torch.use_deterministic_algorithms(plan.deterministic)
 
 
-#: How a CPU says it: torch's allocator, oneDNN's, C++'s.
-_NO_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "could not create a primitive", "std::bad_alloc")
+#: How else it is said: by torch's CPU allocator, oneDNN's, C++'s; by cuBLAS and CUDA outside torch's allocator.
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "could not create a primitive",
+    "std::bad_alloc",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
 
 
 def is_out_of_memory(error: Exception) -> bool:

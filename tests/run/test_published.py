@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -71,6 +72,25 @@ def test_what_is_not_finite_is_never_published(
     found = load_newest(view)
     assert found is not None
     assert float(found[1]["head"][0, 0]) == 1.0
+    event = view.last("events")
+    assert event is not None
+    assert (event["kind"], event["level"]) == ("publish", "error")
+
+
+def test_no_room_for_weights_is_no_reason_to_stop(folder: RunFolder, recorder: Recorder, view: RunView) -> None:
+    """As on a full disk: readers keep what they have, an event says why, and nothing half-written is left."""
+    publish(folder, recorder, weights(1), reason="lease")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = max(path.stat().st_size for path in folder.path.glob("run.db*")) + 200_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        assert publish(folder, recorder, {"head": torch.ones(1024, 1024)}, reason="lease") is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    found = load_newest(view)
+    assert found is not None
+    assert float(found[1]["head"][0, 0]) == 1.0
+    assert len(list(folder.live.iterdir())) == 1
     event = view.last("events")
     assert event is not None
     assert (event["kind"], event["level"]) == ("publish", "error")

@@ -187,3 +187,12 @@ def test_signals_set_flags_and_nothing_else(control: Control) -> None:
             os.kill(os.getpid(), number)
             assert control.decide().leave == "stop"
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_what_cannot_be_read_is_refused(control: Control) -> None:
+    """A file that the system gives an error for instead of its bytes: no reason to stop."""
+    (control.folder.requests / "odd.json").symlink_to("/proc/self/mem")
+    assert control.decide().leave == ""
+    [row] = outcomes(control)
+    assert (row["request"], row["outcome"]) == ("odd", "refused")
+    assert list(control.folder.requests.iterdir()) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from coldframe.run import checkpoints
 from coldframe.run.lock import TrainerLock
@@ -148,6 +149,41 @@ def test_a_damaged_newest_checkpoint(garden: Garden) -> None:
 
 
 @pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.MANIFEST])
+def test_sound_checkpoints_are_never_deleted_for_a_damaged_one(garden: Garden, name: str) -> None:
+    """After the fall back the damaged one stands aside under another name and counts as nothing."""
+    folder = garden.copy()
+    if name == checkpoints.MANIFEST:
+        (folder.checkpoints / f"step-{STEP:08d}" / checkpoints.MODEL).write_bytes(b"cut off")
+    else:
+        spoil(folder.checkpoints / f"step-{STEP:08d}" / name)
+    answer = garden.train(folder, "--stop-at", STEP - 1, "--set", "train.keep_last=1", "--set", "train.keep_best=false")
+    assert answer.status == 0, answer.err
+    newest = checkpoints.newest_sound(folder, lambda text: pytest.fail(text))
+    assert newest is not None
+    assert newest.step == STEP - 1
+    assert (folder.checkpoints / f"step-{STEP:08d}.damaged").is_dir()
+    kept = {row["folder"]: row["contains"] for row in garden.rows(folder, "checkpoints")}
+    assert kept[f"step-{STEP:08d}"] == "nothing"
+    assert_finishes(garden, folder)
+
+
+def test_the_best_weights_are_kept_wherever_they_were_measured(garden: Garden) -> None:
+    """Measuring between two checkpoints: a new best gets a checkpoint, and stands at the end whatever came after."""
+    folder = garden.copy()
+    answer = garden.train(
+        folder, "--set", "train.evaluate_every=1", "--set", "train.checkpoint_every=5", "--set", "train.keep_last=1"
+    )
+    assert answer.status == 0, answer.err
+    rows = garden.rows(folder, "evals")
+    measured = [row for row in rows if row["metric"] == "bits_per_byte" and row["source"] == "all"]
+    best = min(measured, key=lambda row: row["value"])
+    assert len(measured) > STEP // 2
+    kept = {checkpoint.step for checkpoint in checkpoints.list_checkpoints(folder)}
+    assert best["step"] in kept
+    assert any(row["reason"] == "best" for row in garden.rows(folder, "checkpoints"))
+
+
+@pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.MANIFEST])
 def test_every_checkpoint_damaged(garden: Garden, name: str) -> None:
     """One clear line; nothing is overwritten by beginning again."""
     folder = garden.copy()
@@ -275,6 +311,58 @@ def test_changed_settings_are_listed_and_refused_or_taken(garden: Garden) -> Non
     assert "learning_rate" in answer.err
     assert "plan.learning_rate" in garden.rows(folder, "segments")[-1]["changed"]
     assert any(row["kind"] == "settings" for row in garden.rows(folder, "events"))
+
+
+@pytest.mark.parametrize("setting", [
+    "threads=0", "dtype=bfloat16", "clip_norm=-1", "warm_up=5", "total_batch_tokens=100", "device_batch=3",
+    "learning_rate=0", "replicas=9", "device=cuda",
+])  # fmt: skip
+def test_nonsense_is_refused_at_a_resume_too(garden: Garden, setting: str) -> None:
+    """Also when changes are accepted; run.toml stays as it was, and so does what is learned."""
+    if setting == "device=cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device on this machine")
+    folder = garden.copy()
+    before = folder.plan_file.read_bytes()
+    answer = garden.train(folder, "--set", f"plan.{setting}", "--set", "train.accept_changes=true")
+    assert (answer.status, answer.error["kind"]) == (2, "Settings")
+    assert answer.error["advice"]
+    assert folder.plan_file.read_bytes() == before
+    assert len(garden.rows(folder, "segments")) == 1
+
+
+def test_a_changed_micro_batch_is_used(garden: Garden) -> None:
+    """It stands in the state of the next checkpoint, not only in run.toml."""
+    folder = garden.copy()
+    answer = garden.train(folder, "--set", "plan.device_batch=1", "--set", "train.accept_changes=true")
+    assert answer.status == 0, answer.err
+    newest = checkpoints.newest_sound(folder, lambda text: pytest.fail(text))
+    assert newest is not None
+    assert checkpoints.read_state(newest)["device_batch"] == 1
+
+
+def test_the_first_command_again(garden: Garden) -> None:
+    """What a run was started with may be said again, however the plan rounded it; other sources may not."""
+    name = f"again-{os.getpid()}-{len(list(garden.bench.runs.iterdir()))}"
+    recipe = garden.bench.folder / "again.toml"
+    recipe.write_text(RECIPE.replace("[plan]", "[plan]\nwidth = 50"))
+    words = ["train", "--run", name, "--runs", garden.bench.runs, "--recipe", recipe, "--json"]
+    assert garden.coldframe(*words, "--stop-at", 3).status == 0
+    again = garden.coldframe(*words, "--stop-at", 5)
+    assert (again.status, again.json["step"]) == (0, 5), again.err
+    recipe.write_text(recipe.read_text().replace('name = "own"', 'name = "other"'))
+    answer = garden.coldframe(*words)
+    assert (answer.status, answer.error["kind"]) == (1, "Resume")
+    assert "sources" in answer.error["message"]
+
+
+def test_another_number_of_ranks(garden: Garden) -> None:
+    """Refused with how to start it: its promise of exactness is for the number that it began with."""
+    folder = garden.copy()
+    text = folder.plan_file.read_text()
+    folder.plan_file.write_text(text.replace("\nranks = 1\n", "\nranks = 2\n"))
+    answer = garden.train(folder)
+    assert (answer.status, answer.error["kind"]) == (1, "Resume")
+    assert "--nproc-per-node 2" in answer.error["advice"]
 
 
 @pytest.mark.parametrize("verb", ["pause", "stop", "checkpoint"])
