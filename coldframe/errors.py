@@ -14,6 +14,7 @@
     +-- RequestError                a request that cannot be carried out
     +-- MemoryFitError              the plan does not fit the memory that is free
     +-- DiskFullError               no room left where a run writes
+    +-- FileError                   a file, folder or database that the system does not let us use
     +-- ContextFullError            a conversation longer than the model's context
     +-- ServeError                  the explorer cannot serve (port in use, address refused)
     +-- DependencyError             an optional package or program that this needs is not installed
@@ -101,6 +102,10 @@ class RequestError(ColdframeError):
 
 class MemoryFitError(ColdframeError):
     """The plan does not fit the memory that is free."""
+
+
+class FileError(ColdframeError):
+    """A file, folder or database that the system does not let us use."""
 
 
 class DiskFullError(ColdframeError):

@@ -208,18 +208,26 @@ def check(section: str, key: str, value: Any) -> Any:
     """
     if section not in SECTIONS:
         raise SettingsError(f"unknown section [{section}]", advice=did_you_mean(section, SECTIONS))
-    hints = get_type_hints(SECTIONS[section])
-    if key not in hints:
-        raise SettingsError(f"[{section}] has no setting {key!r}", advice=did_you_mean(key, hints))
-    converted = _convert(hints[key], value)
-    if converted is _WRONG:
-        raise SettingsError(
-            f"{section}.{key} cannot be {value!r}", advice=f"it is {_describe(hints[key])}; see docs/settings.md"
-        )
+    converted = check_field(SECTIONS[section], section, key, value, page="docs/settings.md")
     least, most = _LIMITS.get((section, key), (-math.inf, math.inf))
     if converted is not None and (section, key) in _LIMITS and not least <= converted <= most:
         allowed = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
         raise SettingsError(f"{section}.{key} cannot be {value!r}", advice=f"use {allowed}")
+    return converted
+
+
+def check_field(of: type, table: str, key: str, value: Any, *, page: str) -> Any:
+    """One value in the type of a dataclass's field; `table` is where it stands, `page` what explains it.
+
+    Raises:
+        SettingsError: for an unknown key (with the nearest), or a value of another type.
+    """
+    hints = get_type_hints(of)
+    if key not in hints:
+        raise SettingsError(f"[{table}] has no setting {key!r}", advice=did_you_mean(key, hints))
+    converted = _convert(hints[key], value)
+    if converted is _WRONG:
+        raise SettingsError(f"{table}.{key} cannot be {value!r}", advice=f"it is {_describe(hints[key])}; see {page}")
     return converted
 
 

@@ -108,6 +108,27 @@ def test_doctor_as_json(coldframe: Commands, tmp_path: Path) -> None:
     assert all({"name", "ok", "detail", "advice"} <= set(check) for check in found["checks"])
 
 
+def test_what_the_system_refuses_is_one_line(coldframe: Commands, tmp_path: Path) -> None:
+    """A file where a folder must be, a folder where a file must be, a database that is none: no traceback, and JSON."""
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "runs" / "odd").mkdir(parents=True)
+    (tmp_path / "runs" / "odd" / "run.toml").write_text("x")
+    (tmp_path / "runs" / "odd" / "run.db").write_bytes(b"no database at all" * 100)
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("some words and some more " * 40)
+    for words in (
+        ("stop", "odd", "--runs", tmp_path / "runs"),
+        ("train", "--run", "a", "--runs", tmp_path / "file", "--depth", "1"),
+        ("tokenizer", "train", tmp_path / "text", "--vocab-size", "300", "--out", tmp_path / "text"),
+    ):
+        answer = coldframe(*words, "--json")
+        assert answer.status in (1, 2), words
+        assert answer.error["message"]
+        assert "Traceback" not in answer.err
+        assert str(tmp_path) in answer.err or "database" in answer.err
+        assert answer.err.strip().splitlines()[-1].startswith("coldframe: ")
+
+
 def test_reader_that_goes_away() -> None:
     """`coldframe plan | head -1` ends without a traceback."""
     command = f"{sys.executable} -m coldframe plan --depth 2 --device cpu | head -c 1"

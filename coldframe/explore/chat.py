@@ -16,7 +16,14 @@ from starlette.responses import StreamingResponse
 from coldframe.errors import CheckpointError, UsageError
 from coldframe.explore.conversations import Message
 from coldframe.explore.library import Library
-from coldframe.explore.shapes import ChatBody, ConversationAnswer, ConversationsAnswer, ErrorAnswer, SpeakerAnswer
+from coldframe.explore.shapes import (
+    ChatBody,
+    ConversationAnswer,
+    ConversationsAnswer,
+    ErrorAnswer,
+    RowNumber,
+    SpeakerAnswer,
+)
 from coldframe.explore.speakers import mode, newest_weights
 from coldframe.explore.streams import event
 from coldframe.explore.summary import find_setting
@@ -77,7 +84,7 @@ def conversations_json(
 
 
 @router.get("/conversations/{id}.json")
-def conversation_json(request: Request, id: int) -> ConversationAnswer:
+def conversation_json(request: Request, id: RowNumber) -> ConversationAnswer:
     """One conversation with all its turns."""
     library: Library = request.app.state.library
     found = library.conversations.one(id)
@@ -87,7 +94,7 @@ def conversation_json(request: Request, id: int) -> ConversationAnswer:
 
 
 @router.delete("/conversations/{id}")
-def delete_conversation(request: Request, id: int) -> ConversationsAnswer:
+def delete_conversation(request: Request, id: RowNumber) -> ConversationsAnswer:
     """Forget a conversation; answers with those that are left."""
     library: Library = request.app.state.library
     if not library.conversations.delete(id):

@@ -138,7 +138,7 @@ def table_json(
     request: Request,
     name: str,
     table: Table,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     newest: bool = False,
 ) -> Rows:

@@ -158,14 +158,18 @@ class SamplingBody(BaseModel):
     stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=8)] = []
 
 
+#: A row's number in SQLite, which holds 64 bits.
+RowNumber = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class ChatBody(BaseModel):
     """One turn: goes on with a conversation, or begins one."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: Annotated[str, Field(max_length=60_000)]
-    conversation: int | None = None
-    which: Literal["live", "best"] | int = "live"
+    conversation: RowNumber | None = None
+    which: Literal["live", "best"] | RowNumber = "live"
     sampling: SamplingBody = SamplingBody()
 
 

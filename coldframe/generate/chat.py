@@ -279,7 +279,7 @@ def _lines(talk: _Talk) -> Iterator[str]:
 def _which(step: str) -> Which:
     if step in ("live", "best", "newest"):
         return step  # type: ignore[return-value]
-    if step.isdigit():
+    if step.isascii() and step.isdecimal():
         return int(step)
     raise SettingsError(f"--step cannot be {step!r}", advice="use a step's number, live, best or newest")
 

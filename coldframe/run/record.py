@@ -297,6 +297,14 @@ class Recorder:
             ).fetchone()
         return float(row[0]) if row is not None and row[0] is not None else None
 
+    def val_bpb_at(self, step: int) -> float | None:
+        """The bits per byte measured on a step's checkpoint; None when they were not."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT val_bpb FROM checkpoints WHERE step = ? ORDER BY id DESC LIMIT 1", (step,)
+            ).fetchone()
+        return float(row[0]) if row is not None and row[0] is not None else None
+
     def close(self) -> None:
         """Close the database."""
         self._connection.close()

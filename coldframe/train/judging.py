@@ -31,7 +31,6 @@ class Judge:
         settings: TrainSettings,
     ) -> None:
         self.recorder, self.trainer, self.tokenizer, self.settings = recorder, trainer, tokenizer, settings
-        self.val_bpb: float | None = None
         self._documents = {source.name: list(source.validation.documents()) for source in sources}
 
     def evaluate(self) -> float | None:
@@ -93,7 +92,6 @@ class Judge:
                 },
             )
         overall = next(score for score in scores if score.source == "all")
-        self.val_bpb = overall.value
         _log.info(
             "bits per byte %.4f [%.4f, %.4f] on %s bytes held out",
             overall.value,

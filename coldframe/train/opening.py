@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from coldframe.corpus.sources import EMBEDDED, Source
-from coldframe.errors import SettingsError, ShardError, TokenizerError, did_you_mean
+from coldframe.errors import SettingsError, ShardError, TokenizerError
 from coldframe.hardware import Hardware
 from coldframe.plan import Reasoned, check_fits, make_plan
 from coldframe.run.paths import RunFolder
-from coldframe.settings import PlanSettings, Settings
+from coldframe.settings import PlanSettings, Settings, check_field
 from coldframe.tokens.prepare import prepare
 from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
@@ -178,19 +178,17 @@ def _source(table: Mapping[str, Any]) -> Source:
     """One [[corpus.source]] table.
 
     Raises:
-        SettingsError: for an unknown key, or values that make no source.
+        SettingsError: for an unknown key, a value of another type, or values that make no source.
     """
-    known = [item.name for item in dataclasses.fields(Source)]
-    for key in table:
-        if key not in known:
-            raise SettingsError(f"[[corpus.source]] has no setting {key!r}", advice=did_you_mean(key, known))
+    values = dict(table)
+    if isinstance(values.get("fields"), str):
+        values["fields"] = [values["fields"]]
+    page = "docs/data.md"
+    values = {key: check_field(Source, "corpus.source", key, value, page=page) for key, value in values.items()}
     for key in ("name", "kind"):
-        if key not in table:
-            raise SettingsError(
-                f"a [[corpus.source]] has no {key}", advice=f"give each source a {key}; see docs/data.md"
-            )
-    fields = table.get("fields", ())
-    return Source(**{**table, "fields": (fields,) if isinstance(fields, str) else tuple(fields)})
+        if key not in values:
+            raise SettingsError(f"a [[corpus.source]] has no {key}", advice=f"give each source a {key}; see {page}")
+    return Source(**values)
 
 
 def _within_minutes(

@@ -158,7 +158,7 @@ class Session:
             run=self.folder.name,
             step=state.step,
             train_loss=recorder.train_loss_at(state.step),
-            val_bpb=judge.val_bpb if judge.val_bpb is not None else state.best_bpb,
+            val_bpb=recorder.val_bpb_at(state.step),
             num_tokens=state.num_tokens,
             tokens_per_second=steps.median_tokens_per_second(),
             peak_memory_bytes=max(heartbeat.peak_memory_bytes, peak_memory(plan)),
