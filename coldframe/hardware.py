@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sysconfig
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,9 @@ PEAK_TERAFLOPS = {
     "RTX 3070": 41,
     "RTX 3060": 25,
 }
+
+#: What follows the number of another model of the same family.
+_SISTER = r" (?:Ti|SUPER|Laptop|Mobile|D|with Max-Q)\b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +92,8 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
             num_cores=num_cores(),
             ranks=ranks,
             bfloat16=properties.major >= 8,
-            compiles=_has_triton(),
-            peak_flops=_peak_flops(properties.name),
+            compiles=_compiles_for_gpu(),
+            peak_flops=peak_flops_of(properties.name),
         )
     sharing = int(os.environ.get("LOCAL_WORLD_SIZE", ranks))  # this machine's ranks share its cores and its memory
     free = _available_memory() // sharing
@@ -160,14 +164,18 @@ def _cpu_multiplies_bfloat16() -> bool:
     return "avx512_bf16" in flags.split() or "amx_bf16" in flags.split()
 
 
-def _has_triton() -> bool:
+def _compiles_for_gpu() -> bool:
+    """Triton writes the kernels, but a C compiler with Python's headers has to build what starts them."""
     from importlib.util import find_spec
 
-    return find_spec("triton") is not None
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    headers = os.path.join(sysconfig.get_paths()["include"], "Python.h")
+    return find_spec("triton") is not None and bool(compiler) and os.path.exists(headers)
 
 
-def _peak_flops(name: str) -> float | None:
+def peak_flops_of(name: str) -> float | None:
+    """The data sheet's peak of a card by its name, whole words only; None for a sister model that is not listed."""
     for piece, teraflops in PEAK_TERAFLOPS.items():
-        if piece in name:
+        if re.search(rf"\b{re.escape(piece)}\b(?!{_SISTER})", name):
             return teraflops * 1e12
     return None

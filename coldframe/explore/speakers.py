@@ -73,6 +73,11 @@ class Speakers:
         """
         with self._lock:
             weights = newest_weights(view) if which == "live" else checkpoint_weights(view, which)
+            if weights is None and isinstance(which, int):
+                raise CheckpointError(
+                    f"run {view.folder.name!r} keeps no weights of step {which}",
+                    advice="choose one of its checkpoints, the best or the newest",
+                )
             if weights is None:
                 raise CheckpointError(
                     f"run {view.folder.name!r} has no weights to speak with yet",

@@ -134,7 +134,8 @@ def _prompt(mode: Mode, messages: list[Message], tokenizer: Tokenizer) -> list[i
 
     if mode == "chat":
         return render_prompt([{"role": message.role, "content": message.text} for message in messages], tokenizer)
-    return [tokenizer.bos, *tokenizer.encode("".join(message.text for message in messages))]
+    text = "".join(message.text for message in messages).rstrip(" ")  # a word's token begins with its own space
+    return [tokenizer.bos, *tokenizer.encode(text)]
 
 
 def _sampling(body: SamplingBody) -> Sampling:

@@ -132,7 +132,7 @@ class Session:
             recorder,
             trainer.device,
             flops_per_token=plan.flops_per_token,
-            peak_flops=self.hardware.peak_flops,
+            peak_flops=self.hardware.peak_flops and self.hardware.peak_flops * self.ranks.count,
             energy_joules=state.energy_joules,
         )
         saver = Saver(self.folder, recorder, trainer, self.run_file.train)

@@ -168,7 +168,8 @@ def test_closing_the_line_stops_the_model_and_keeps_what_it_said(runs: Path, ser
 def test_the_page_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
     folder = make_run(runs, "a", steps=40)
     recorder = make_model(folder, context=2048)
-    page = open_page(f"{serve(runs).url}/runs/a")
+    served = serve(runs)
+    page = open_page(f"{served.url}/runs/a")
     expect(page.locator("#talk")).to_contain_text("This model continues text")
     expect(page.locator("#speaker")).to_contain_text("checkpoint of step 40")
     assert not lease_is_held(folder)
@@ -189,6 +190,9 @@ def test_the_page_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
     expect(page.locator("#log .turn.assistant .meta").last).to_contain_text("step 60")
     page.locator("#stop-answer").click()
     expect(page.locator("#log .turn.assistant .meta").last).to_contain_text("stopped")
+    deadline = time.monotonic() + 30  # the explorer keeps what was said once it has noticed that nobody listens
+    while len(httpx.get(f"{served.url}/conversations/1.json").json()["messages"]) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
     page.get_by_role("button", name="New", exact=True).click()
     page.get_by_text("Earlier conversations").click()
     page.locator(".past button.open").first.click()
