@@ -96,9 +96,7 @@ def _micro_batch(
     candidates = (
         [settings.device_batch]
         if settings.device_batch
-        else [
-            size for size in range(max(1, min(rows, most // sizes.context)), 0, -1) if rows % size == 0
-        ]
+        else [size for size in range(max(1, min(rows, most // sizes.context)), 0, -1) if rows % size == 0]
     )
     choices = {"auto": (False, True), "off": (False,), "on": (True,)}[settings.recompute]
     for recompute in choices:

@@ -291,17 +291,17 @@ class Recorder:
 
     def train_loss_at(self, step: int) -> float | None:
         """The recorded loss of a step, as its newest segment has it."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT train_loss FROM steps WHERE step = ? ORDER BY segment DESC LIMIT 1", (step,)
-            ).fetchone()
-        return float(row[0]) if row is not None and row[0] is not None else None
+        return self._newest_at("steps", "train_loss", step)
 
     def val_bpb_at(self, step: int) -> float | None:
         """The bits per byte measured on a step's checkpoint; None when they were not."""
+        return self._newest_at("checkpoints", "val_bpb", step)
+
+    def _newest_at(self, table: Literal["steps", "checkpoints"], column: str, step: int) -> float | None:
         with self._lock:
             row = self._connection.execute(
-                "SELECT val_bpb FROM checkpoints WHERE step = ? ORDER BY id DESC LIMIT 1", (step,)
+                f"SELECT {column} FROM {table} WHERE step = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 (our own names)
+                (step,),
             ).fetchone()
         return float(row[0]) if row is not None and row[0] is not None else None
 

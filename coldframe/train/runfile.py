@@ -49,6 +49,8 @@ _SOFT = frozenset(
 _EXECUTION = (
     "device", "dtype", "orthogonal_dtype", "attention", "device_batch", "recompute", "compile", "threads", "replicas",
 )  # fmt: skip
+#: What the number of replicas hangs on: a compiled model has none, and no thread has two.
+_DECIDES_REPLICAS = ("compile", "threads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +253,7 @@ def _changed_plan(plan: Plan, key: str, old: Any, new: Any, hardware: Hardware) 
     if key == "learning_rate":  # the multiplier is in every rate already
         rates = {name: getattr(plan, name) * new / old for name in _plan_fields() if name.endswith("_rate")}
         return dataclasses.replace(plan, **{name: rate for name, rate in rates.items() if name != "final_rate"})
-    names = _EXECUTION if key == "device" else (key,)
+    names = _EXECUTION if key == "device" else (key, "replicas") if key in _DECIDES_REPLICAS else (key,)
     return dataclasses.replace(plan, **{name: getattr(asked, name) for name in names})
 
 

@@ -1,0 +1,31 @@
+"""run.toml: what a change at a resume brings with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coldframe.hardware import Hardware
+from coldframe.plan import make_plan
+from coldframe.run.paths import RunFolder
+from coldframe.settings import PlanSettings, Settings, settings_from
+from coldframe.train.runfile import apply_changes, read_run_file, write_run_file
+
+LAPTOP = Hardware(device="cpu", name="two cores", free_memory=4 << 30, num_cores=2)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("threads", 1), ("compile", "on")])
+def test_replicas_go_with_what_they_hang_on(tmp_path: Path, setting: str, value: object) -> None:
+    """One thread has one replica, and so has a compiled model, although the run began with two."""
+    folder = RunFolder(tmp_path / "a")
+    folder.create()
+    reasoned = make_plan(PlanSettings(depth=1), LAPTOP)
+    write_run_file(folder, reasoned, Settings(), manifests={}, tokenizer_sha256="")
+    stored = read_run_file(folder)
+    assert (stored.plan.threads, stored.plan.replicas, stored.plan.compile) == (2, 2, False)
+    asked = settings_from({"plan": {setting: value}, "train": {"accept_changes": True}})
+    after, changed = apply_changes(stored, asked, LAPTOP)
+    assert after.plan.replicas == 1
+    assert list(changed) == [f"plan.{setting}"]
+    assert getattr(after.plan, setting) == (1 if setting == "threads" else True)
