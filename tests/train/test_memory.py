@@ -132,7 +132,7 @@ def test_running_out_of_memory(bench: Bench, coldframe: Commands) -> None:
 def test_not_even_one_row(bench: Bench) -> None:
     """With no room for a single row: one clear line and status 1."""
     recipe = bench.folder / "long-row.toml"
-    one_row = LONG_BATCH.replace("context = 128", "context = 8192")
+    one_row = LONG_BATCH.replace("context = 128", "context = 8192").replace("threads = 2", "threads = 1")
     recipe.write_text(one_row.replace("= 64\nnum_steps", "= 1\nnum_steps"))
     ended = train_with_limit(bench, "tighter", 150, "--recipe", str(recipe)).end()
     assert ended.status == 1, ended.said
