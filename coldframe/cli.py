@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coldframe.errors import ColdframeError, FileError, UsageError, did_you_mean
+from coldframe.errors import ColdframeError, FileError, MemoryFitError, UsageError, did_you_mean
 from coldframe.threads import share_the_cores
 
 
@@ -107,6 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "can't start new thread" not in str(error):
+            raise
+        said = f"the system gives no more memory or threads: {error}"
+        _report(MemoryFitError(said, advice="choose a smaller depth or context; ulimit -a lists the limits"), as_json)
+        return 1
     except (OSError, sqlite3.DatabaseError) as error:
         logging.getLogger("coldframe").debug("where it happened", exc_info=True)
         _report(_of_the_system(error), as_json)

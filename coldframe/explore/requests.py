@@ -17,6 +17,7 @@ from coldframe.explore.starts import Start
 from coldframe.explore.wording import count
 from coldframe.run.lock import holder
 from coldframe.run.requests import new_request, read, send, waiting, withdraw
+from coldframe.run.starting import already_done
 from coldframe.run.view import RunView
 
 _LOOK_SECONDS = 0.05
@@ -117,7 +118,7 @@ async def _without_trainer(library: Library, view: RunView, verb: str, seconds: 
             f"nobody trains {name!r} now ({status.status} at step {count(status.step)}), so there is nothing to {verb}",
         )
     if status.status == "done":
-        return answer("refused", f"the schedule is finished; to go on, lengthen it: coldframe extend {name} --steps N")
+        return answer("refused", already_done(view.folder))
     start: Start | None = await run_in_threadpool(library.starts.begin, view.folder)
     deadline = time.monotonic() + seconds
     while start is not None and start.state == "starting" and time.monotonic() < deadline:

@@ -55,6 +55,7 @@ class Heads(NamedTuple):
         return self.queries, self.keys, self.keys
 
 
+@torch.compiler.disable  # it works in place in parts of its tensors, which a compiler cannot follow
 def self_attention(
     x_BTC: Tensor, qkv_EC: Tensor, cos_TR: Tensor, sin_TR: Tensor, added_BTKD: Tensor | None, heads: Heads
 ) -> Tensor:

@@ -15,7 +15,7 @@ _WORKING_WIDTHS = {"cpu": 12.5, "cuda": 26.0}
 #: With recomputation each layer keeps its input and what it was made from; one layer's activations come on top.
 _KEPT_WIDTHS_RECOMPUTED = 3.0
 #: Python, torch and the libraries of a CPU process; a CUDA context with its libraries.
-_PROCESS_BYTES = {"cpu": 365_000_000, "cuda": 600 << 20}
+PROCESS_BYTES = {"cpu": 365_000_000, "cuda": 600 << 20}
 #: What a GPU's allocator holds on top of what it is asked for, as a share.
 _FRAGMENTATION = {"cpu": 0.0, "cuda": 0.05}
 
@@ -73,7 +73,7 @@ def memory_need(
         "logits": chunk * sizes.vocab_size * logits_bytes + replicas * 2 * 4 * sizes.vocab_size * sizes.width,
     }
     allocator = int(_FRAGMENTATION[device] * sum(parts.values()))
-    return MemoryNeed(**parts, allocator=allocator, process=_PROCESS_BYTES[device])
+    return MemoryNeed(**parts, allocator=allocator, process=PROCESS_BYTES[device])
 
 
 def _scores_on_cpu(sizes: Sizes, num_tokens: int, layers_kept: int) -> int:

@@ -20,6 +20,11 @@ def spawn_trainer(folder: RunFolder) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
+def already_done(folder: RunFolder) -> str:
+    """Why no trainer is started for a run whose schedule is finished."""
+    return f"the schedule is finished; to go on, lengthen it: coldframe extend {folder.name} --steps N"
+
+
 def end_with_parent() -> None:
     """Called in a child: let the kernel send it SIGTERM when its parent ends, however that happens (Linux)."""
     with contextlib.suppress(OSError, AttributeError):

@@ -99,6 +99,8 @@ class RunView:
                 status=status, message="", step=0, num_steps=num_steps, segment=0, time=None, holder=alive, stale=False
             )
         said: Status = beat["status"]
+        if said == "done" and beat["step"] < num_steps:  # lengthened since
+            said = "stopped"
         ended = said in ("stopped", "done", "failed", "halted")
         return RunStatus(
             status=said if alive or ended else "dead",

@@ -92,13 +92,8 @@ class Judge:
                 },
             )
         overall = next(score for score in scores if score.source == "all")
-        _log.info(
-            "bits per byte %.4f [%.4f, %.4f] on %s bytes held out",
-            overall.value,
-            overall.low,
-            overall.high,
-            f"{overall.num_bytes:,}",
-        )
+        interval = f"[{overall.low:.4f}, {overall.high:.4f}]" if overall.num_documents > 1 else "(of one document)"
+        _log.info("bits per byte %.4f %s on %s bytes held out", overall.value, interval, f"{overall.num_bytes:,}")
         return overall.value
 
     def _sample(self) -> None:

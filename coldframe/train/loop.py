@@ -88,6 +88,9 @@ class Loop:
             self.leader.heartbeat.tokens_per_second = self.leader.steps.tokens_per_second
             if state.device_batch < micro_batch:
                 self._ran_out_of_memory(micro_batch)
+            if self.trainer.compile_failure:
+                self._trains_uncompiled(self.trainer.compile_failure)
+                self.trainer.compile_failure = None
             self.leader.saver.publish_if_wanted()
 
     def _ran_out_of_memory(self, micro_batch: int) -> None:
@@ -99,6 +102,12 @@ class Loop:
             f"{micro_batch}; the batch stays as it was",
             level="warning",
             detail={"device_batch": state.device_batch, "before": micro_batch},
+        )
+
+    def _trains_uncompiled(self, why: str) -> None:
+        assert self.leader is not None
+        self.leader.control.recorder.event(
+            "compile", f"the model cannot be compiled and trains without: {why}", level="warning"
         )
 
     def _after_step(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from coldframe.mixture.stream import Batch
+from coldframe.model.memory import PROCESS_BYTES
 from coldframe.model.parallel import Ranks
 from coldframe.plan import Plan, Reasoned, gib
 from coldframe.train.runfile import RunFile
@@ -29,8 +30,10 @@ def probe(run_file: RunFile, trainer: Trainer) -> list[str]:
     rows = min(2 * plan.device_batch, plan.batch_rows // plan.ranks)
     for _ in range(_NUM_STEPS):
         trainer.rehearse(made_up_batch(plan, rows))
-    taken, what = peak_memory(plan), "reserved" if plan.device == "cuda" else "resident"
-    lines = [f"two probe steps took {gib(taken)} ({what}); predicted {gib(plan.peak_memory_bytes)}"]
+    taken, predicted, what = peak_memory(plan), plan.peak_memory_bytes, "resident"
+    if plan.device == "cuda":  # which counts the card's context with it, and torch does not
+        predicted, what = predicted - PROCESS_BYTES["cuda"], "reserved, without the card's context"
+    lines = [f"two probe steps took {gib(taken)} ({what}); predicted {gib(predicted)}"]
     if trainer.state.device_batch < plan.device_batch:
         lines.append(f"memory ran out: {trainer.state.device_batch} rows a micro-batch instead of {plan.device_batch}")
     return lines

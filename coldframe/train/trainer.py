@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from coldframe.train.state import TrainState
 
 BETA1, BETA2, MATRIX_BETA2 = 0.8, 0.95, 0.9
 MOMENTUM_START, MOMENTUM, MOMENTUM_END, MOMENTUM_WARM_UP = 0.85, 0.95, 0.9, 0.3
+_log = logging.getLogger("coldframe")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class Trainer:
         self.model.prepare_rotary(self.device)  # not within a compiled forward, which would be compiled again after it
         self.optimizer = Optimizer(self.model, rates_of(plan), orthogonal_dtype=getattr(torch, plan.orthogonal_dtype))
         self._forward = torch.compile(self.model, dynamic=False) if plan.compile else self.model
+        self._compiles = plan.compile
+        self.compile_failure: str | None = None
         several = plan.replicas > 1
         self._replicas = Replicas(self.model, count=plan.replicas, num_threads=plan.threads) if several else None
 
@@ -67,7 +71,8 @@ class Trainer:
     def step(self, batch: Batch) -> StepResult:
         """Learn from this rank's rows of a batch, and move the state on by a step.
 
-        When memory runs out, the micro-batch is halved and the step begins again.
+        When memory runs out, the micro-batch is halved and the step begins again; when the model cannot be compiled,
+        it goes on without.
 
         Raises:
             MemoryFitError: when it runs out with one row.
@@ -79,13 +84,18 @@ class Trainer:
             ran_out = None
             try:
                 loss_sum, row_losses = self._gradients(tokens, mask, num_targets)
-            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-                if not is_out_of_memory(error):
+            except Exception as error:
+                if is_out_of_memory(error):
+                    ran_out = str(error).splitlines()[0]
+                elif self._compiles:
+                    self._go_on_uncompiled(error)
+                    continue
+                else:
                     raise
-                ran_out = str(error).splitlines()[0]
             if not any_rank(ran_out is not None, self.ranks, self.device):  # before a sum that one would not join
                 break
             self._make_smaller(ran_out or "another rank ran out of memory")
+        self._compiles = False  # what fails from now on is not the compiler
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         sum_over_ranks([loss_sum, *gradients], self.ranks)
         result = self._update(loss_sum, row_losses, mask, num_targets)
@@ -149,6 +159,12 @@ class Trainer:
         total = torch.tensor(number, dtype=torch.float64, device=self.device)
         sum_over_ranks([total], self.ranks)
         return int(total.item())
+
+    def _go_on_uncompiled(self, error: Exception) -> None:
+        """What else is wrong will happen again without a compiler."""
+        self._compiles, self._forward = False, self.model
+        self.compile_failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        _log.warning("the model cannot be compiled and trains without: %s", self.compile_failure)
 
     def _make_smaller(self, message: str) -> None:
         if self.state.device_batch == 1:

@@ -18,7 +18,7 @@ from coldframe.run.lock import TrainerLock, holder
 from coldframe.run.paths import RunFolder, find_run, run_folder
 from coldframe.run.record import Recorder
 from coldframe.run.requests import Request
-from coldframe.run.starting import spawn_trainer
+from coldframe.run.starting import already_done, spawn_trainer
 from coldframe.run.view import RunView
 from coldframe.settings import Given, Settings, load_settings
 from coldframe.train.runfile import extended, read_run_file, save_run_file
@@ -258,10 +258,13 @@ def _answer_alone(folder: RunFolder, request: Request, view: RunView) -> dict[st
 def _start(folder: RunFolder, seconds: float) -> dict[str, Any]:
     """Start a trainer in the background and wait until it trains."""
     view = RunView(folder)
-    before = view.cursor()["segments"]
-    process = spawn_trainer(folder)
-    deadline = time.monotonic() + max(seconds, START_SECONDS)
     try:
+        status = view.status()
+        if status.status == "done":
+            return _outcome(folder, status.step, "refused", already_done(folder))
+        before = view.cursor()["segments"]
+        process = spawn_trainer(folder)
+        deadline = time.monotonic() + max(seconds, START_SECONDS)
         while time.monotonic() < deadline:
             if view.cursor()["segments"] > before:
                 return _outcome(

@@ -39,7 +39,7 @@ def test_a_busy_trainer_leaves_it_pending_until_it_is_taken_back(runs: Path, ser
 
 def test_with_nobody_training_there_is_nothing_to_pause(runs: Path, serve: Serve) -> None:
     make_run(runs, "a", steps=5)
-    make_run(runs, "finished", steps=5, status="done")
+    make_run(runs, "finished", steps=5, planned=5, status="done")
     client = serve(runs).client
     for verb in ("pause", "checkpoint", "stop"):
         answer = client.post("/runs/a/requests", json={"verb": verb})

@@ -69,7 +69,8 @@ def test_the_ends_of_runs_have_their_own_words(runs: Path) -> None:
         "halted": "Halted by a gate",
     }
     for status, sentence in words.items():
-        found = summarise(RunView(make_run(runs, status, steps=30, status=status)), None)
+        planned = 30 if status == "done" else 200
+        found = summarise(RunView(make_run(runs, status, steps=30, planned=planned, status=status)), None)
         assert sentence in found.sentence and found.offers == (() if status == "done" else ("resume",))
 
 

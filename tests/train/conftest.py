@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.commands import Commands, commands
+from tests.train.garden import Garden
 from tests.train.running import Bench, Running, write_text
 
 
@@ -15,6 +17,18 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     made = Bench(tmp_path_factory.mktemp("bench"))
     write_text(made.folder / "text")
     return made
+
+
+@pytest.fixture
+def coldframe(capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+    """The verbs, in this process."""
+    yield from commands(capsys)
+
+
+@pytest.fixture
+def garden(bench: Bench, coldframe: Commands) -> Garden:
+    """Runs stopped at step 6 of 12; trained once for all tests."""
+    return Garden(bench, coldframe)
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 
 from coldframe.run.requests import new_request, send
-from tests.commands import Commands, commands
-from tests.train.running import Bench, Running
+from tests.commands import Commands
+from tests.train.running import ROOT, Bench, Running
 
 WIDE = """
 [plan]
@@ -34,8 +34,8 @@ path = "text"
 
 LONG_BATCH = """
 [plan]
-depth = 4
-width = 64
+depth = 2
+width = 256
 vocab_size = 300
 context = 128
 total_batch_tokens = 8192
@@ -54,14 +54,15 @@ path = "text"
 
 # What Python and torch map before training counts too, so the limit is set from within, once they are there.
 WITH_A_LIMIT = """
-import resource, sys
+import os, resource, sys
 import torch, coldframe.train.session, coldframe.train.verbs, coldframe.beside
 import psutil
 from coldframe.cli import main
 torch.set_num_threads(2)
 torch.ones(1 << 20).add_(1)  # begins OpenMP's threads, which can do nothing else than abort when there is no memory
 limit = psutil.Process().memory_info().vms + (int(sys.argv[1]) << 20)
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+if os.environ.get("RANK") != "0":
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -97,17 +98,21 @@ def test_a_pause_gives_the_memory_back(bench: Bench) -> None:
     assert bench.rows("wide", "heartbeats")[-1]["status"] == "stopped"
 
 
-def train_with_limit(bench: Bench, name: str, limit_mib: int, *flags: str) -> Running:
-    """A trainer that may map so much more than Python and torch have mapped."""
-    words = ["train", "--run", name, "--runs", str(bench.runs), "--json", *flags]
+def train_with_limit(bench: Bench, name: str, limit_mib: int, *flags: str, ranks: int = 1) -> Running:
+    """A trainer that may map so much more than Python and torch have mapped; of two ranks, only the second."""
+    script = bench.folder / "with_a_limit.py"
+    script.write_text(WITH_A_LIMIT)
+    launcher = [sys.executable]
+    if ranks > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "--"]
+    words = [str(script), str(limit_mib), "train", "--run", name, "--runs", str(bench.runs), "--json", *flags]
     # Each arena of glibc's maps 64 MB for later; how many there are is the threads' timing.
-    return Running([sys.executable, "-c", WITH_A_LIMIT, str(limit_mib), *words], {"MALLOC_ARENA_MAX": "1"})
+    return Running([*launcher, *words], {"MALLOC_ARENA_MAX": "1", "PYTHONPATH": str(ROOT)})
 
 
-@pytest.fixture
-def coldframe(capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
-    """The verbs, in this process."""
-    yield from commands(capsys)
+def memory_warnings(bench: Bench, name: str) -> list[dict[str, Any]]:
+    """The events that tell of memory having run out."""
+    return [row for row in bench.rows(name, "events") if row["kind"] == "memory" and row["level"] == "warning"]
 
 
 def test_running_out_of_memory(bench: Bench, coldframe: Commands) -> None:
@@ -117,10 +122,10 @@ def test_running_out_of_memory(bench: Bench, coldframe: Commands) -> None:
     for name, flags in (("tight", ["--stop-at", 1]), ("roomy", [])):
         answer = coldframe("train", "--run", name, "--runs", bench.runs, "--recipe", recipe, "--json", *flags)
         assert answer.status == 0, answer.err
-    ended = train_with_limit(bench, "tight", 200).end()
+    ended = train_with_limit(bench, "tight", 290).end()
     assert ended.status == 0, ended.said
     assert (ended.json["status"], ended.json["step"]) == ("done", 3)
-    events = [row for row in bench.rows("tight", "events") if row["kind"] == "memory" and row["level"] == "warning"]
+    events = memory_warnings(bench, "tight")
     assert events, ended.said
     assert events[0]["detail"]["before"] == 64
     assert events[-1]["detail"]["device_batch"] < 64
@@ -129,11 +134,28 @@ def test_running_out_of_memory(bench: Bench, coldframe: Commands) -> None:
     assert series["train_loss"] == pytest.approx(bench.series("roomy")["train_loss"], rel=2e-3)
 
 
+@pytest.mark.long
+def test_one_of_two_ranks_runs_out(bench: Bench) -> None:
+    """Both go on with smaller micro-batches and learn the same as two that have room."""
+    recipe = bench.folder / "two-ranks.toml"
+    half = LONG_BATCH.replace("device_batch = 64", "device_batch = 32")
+    recipe.write_text(half.replace("threads = 2", "threads = 1"))
+    for name, flags in (("tight-ranks", ["--stop-at", "1"]), ("roomy-ranks", [])):
+        ended = bench.train(name, *flags, recipe=recipe, ranks=2)
+        assert ended.status == 0, ended.said
+    ended = train_with_limit(bench, "tight-ranks", 225, ranks=2).end()
+    assert (ended.status, ended.json["step"]) == (0, 3), ended.said
+    events = memory_warnings(bench, "tight-ranks")
+    assert events[0]["detail"]["before"] == 32, ended.said
+    roomy = bench.series("roomy-ranks")["train_loss"]
+    assert bench.series("tight-ranks")["train_loss"] == pytest.approx(roomy, rel=2e-3)
+
+
 def test_not_even_one_row(bench: Bench) -> None:
     """With no room for a single row: one clear line and status 1."""
     # One tensor of such a row takes over 100 MB. When small pieces fill the memory to its last bytes instead, oneDNN
     # follows a null pointer of its own (it makes a kernel for each length of keys, and does not look at what it got).
-    row = LONG_BATCH.replace("context = 128", "context = 32768").replace("width = 64", "width = 256")
+    row = LONG_BATCH.replace("context = 128", "context = 32768")
     recipe = bench.folder / "long-row.toml"
     recipe.write_text(row.replace("= 8192", "= 32768").replace("device_batch = 64", "device_batch = 1"))
     ended = train_with_limit(bench, "tighter", 150, "--recipe", str(recipe)).end()

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
 from coldframe.train.opening import open_sources_of
 from coldframe.train.runfile import read_run_file
-from tests.commands import Commands, commands
+from tests.commands import Commands
 from tests.train.running import Bench, Ended, Running
 
 
@@ -73,12 +72,6 @@ def saved_on_signal(bench: Bench, name: str, trainer: Running) -> bool:
     """Send SIGUSR1, and say whether there is a checkpoint that an earlier one made (a step that has one makes none)."""
     trainer.signal(signal.SIGUSR1)
     return any(row["reason"] == "signal" for row in bench.rows(name, "checkpoints"))
-
-
-@pytest.fixture
-def coldframe(capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
-    """The verbs, in this process."""
-    yield from commands(capsys)
 
 
 def test_stopped_paused_and_woken(bench: Bench, once: Straight, coldframe: Commands) -> None:

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,80 +17,10 @@ import torch
 from coldframe.run import checkpoints
 from coldframe.run.lock import TrainerLock
 from coldframe.run.paths import RunFolder
-from coldframe.run.requests import new_request, send
 from coldframe.tokens.tokenizer import Tokenizer
 from coldframe.train.runfile import read_run_file
-from tests.commands import Answer, Commands, commands
-from tests.train.running import Bench
-
-RECIPE = """
-[plan]
-depth = 2
-vocab_size = 300
-context = 32
-total_batch_tokens = 128
-num_steps = 12
-threads = 1
-[train]
-checkpoint_every = 2
-evaluate_every = 0
-sample_every = 0
-evaluate_bytes = 1000
-held_out = 0.1
-[[corpus.source]]
-name = "own"
-kind = "prose"
-path = "text"
-"""
-STEP, END = 6, 12
-
-
-@pytest.fixture
-def coldframe(capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
-    """The verbs."""
-    yield from commands(capsys)
-
-
-class Garden:
-    """Copies of one run that was stopped half-way."""
-
-    def __init__(self, bench: Bench, coldframe: Commands) -> None:
-        self.bench, self.coldframe = bench, coldframe
-        path = bench.folder / "garden.toml"
-        path.write_text(RECIPE)
-        self.number = 0
-        for name, flags in (("garden", ["--stop-at", STEP]), ("garden-straight", [])):
-            if not bench.run(name).exists:
-                answer = coldframe("train", "--run", name, "--runs", bench.runs, "--recipe", path, "--json", *flags)
-                assert answer.status == 0, answer.err
-        newest = checkpoints.newest_sound(bench.run("garden-straight"), lambda text: None)
-        assert newest is not None
-        self.weights_sha256 = newest.weights_sha256
-
-    def copy(self, of: str = "garden") -> RunFolder:
-        """A run of its own to spoil."""
-        self.number += 1
-        folder = self.bench.run(f"copy-{os.getpid()}-{len(list(self.bench.runs.iterdir()))}")
-        shutil.copytree(self.bench.run(of).path, folder.path)
-        return folder
-
-    def train(self, folder: RunFolder, *flags: object) -> Answer:
-        """Resume it."""
-        return self.coldframe("train", "--run", folder.name, "--runs", folder.runs, "--json", *flags)
-
-    def ask(self, verb: str, folder: RunFolder, *flags: object) -> Answer:
-        """Ask it something."""
-        return self.coldframe(verb, folder.name, "--runs", folder.runs, "--json", *flags)
-
-    def rows(self, folder: RunFolder, table: str) -> list[dict[str, Any]]:
-        """What it recorded."""
-        return self.bench.rows(folder.name, table)
-
-
-@pytest.fixture
-def garden(bench: Bench, coldframe: Commands) -> Garden:
-    """Runs stopped at step 6 of 12; trained once for all tests."""
-    return Garden(bench, coldframe)
+from tests.commands import Answer
+from tests.train.garden import END, RECIPE, STEP, Garden
 
 
 def assert_finishes(garden: Garden, folder: RunFolder, *flags: object) -> Answer:
@@ -376,48 +305,6 @@ def test_nobody_trains(garden: Garden, verb: str) -> None:
     assert (row["verb"], row["outcome"]) == (verb, "refused")
     assert list(folder.requests.iterdir()) == []
     assert_finishes(garden, folder)
-
-
-def rates(garden: Garden, folder: RunFolder) -> list[float]:
-    """The schedule's multiplier at each step."""
-    return garden.bench.series(folder.name)["learning_rate"]
-
-
-def test_extending_a_finished_run(garden: Garden) -> None:
-    """It goes on to the new end; what was learned before keeps its rates; shorter is refused."""
-    folder = garden.copy("garden-straight")
-    before = garden.bench.series(folder.name)
-    for steps, words in ((END, "would not lengthen"), (3, "would not lengthen")):
-        answer = garden.ask("extend", folder, "--steps", steps)
-        assert (answer.status, answer.json["outcome"]) == (1, "refused")
-        assert words in answer.json["detail"]
-    answer = garden.ask("extend", folder, "--steps", 20)
-    assert (answer.status, answer.json["outcome"]) == (0, "applied")
-    answer = garden.train(folder)
-    assert (answer.json["step"], answer.json["status"]) == (20, "done")
-    after = garden.bench.series(folder.name)
-    assert {name: values[:END] for name, values in after.items()} == before
-    assert max(rates(garden, folder)[END:]) > rates(garden, folder)[END - 1]
-    assert all(
-        one > other for one, other in zip(rates(garden, folder)[END:], rates(garden, folder)[END + 1 :], strict=False)
-    )
-
-
-def test_extending_a_running_one(garden: Garden) -> None:
-    """Taken between two steps: from there on the new schedule, before it the old, through a later resume too."""
-    folder = garden.copy()
-    before = rates(garden, folder)
-    send(folder, new_request("extend", {"num_steps": 18}))
-    send(folder, new_request("extend", {"num_steps": 16}))
-    answer = garden.train(folder, "--stop-at", 9)
-    assert answer.json["status"] == "stopped"
-    assert [row["outcome"] for row in garden.rows(folder, "outcomes")] == ["applied", "refused"]
-    answer = garden.train(folder)
-    assert (answer.json["step"], answer.json["status"]) == (18, "done")
-    assert rates(garden, folder)[:STEP] == before
-    straight = garden.bench.series("garden-straight")["learning_rate"]
-    assert rates(garden, folder)[STEP:END] != straight[STEP:END]
-    assert rates(garden, folder)[-1] < rates(garden, folder)[STEP]
 
 
 @pytest.mark.parametrize("content", [

@@ -1,0 +1,54 @@
+"""Training with plan.compile=on: the same learning, and the same run without when the compiler fails."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.train.running import Bench, Ended, Running
+
+
+def flags(bench: Bench) -> list[str]:
+    """Three steps of one layer, which is soon compiled."""
+    return ["--recipe", str(bench.recipe(num_steps=3)), "--depth", "1"]
+
+
+@pytest.fixture(scope="module")
+def plain(bench: Bench) -> dict[str, list[float]]:
+    """What the run learns without a compiler."""
+    ended = bench.train("plain", *flags(bench))
+    assert ended.status == 0, ended.said
+    return bench.series("plain")
+
+
+def compiled(bench: Bench, name: str, cache: Path, compiler: str) -> Ended:
+    """The same run with plan.compile=on and a C++ compiler; what was compiled before is not used again."""
+    words = ["train", "--run", name, "--runs", str(bench.runs), *flags(bench), "--json"]
+    command = [sys.executable, "-m", "coldframe", *words, "--set", "plan.compile=on"]
+    ended = Running(command, {"CXX": compiler, "TORCHINDUCTOR_CACHE_DIR": str(cache)}).end()
+    assert ended.status == 0, ended.said
+    return ended
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on this machine")
+def test_compiled(bench: Bench, plain: dict[str, list[float]], tmp_path: Path) -> None:
+    """On one thread, where the compiler sees all of a row's work: the losses are those of the model as it is."""
+    compiled(bench, "compiled", tmp_path, "g++")
+    assert [row for row in bench.rows("compiled", "events") if row["kind"] == "compile"] == []
+    losses = bench.series("compiled")["train_loss"]
+    assert losses[0] == pytest.approx(plain["train_loss"][0], rel=1e-6)
+    assert losses == pytest.approx(plain["train_loss"], rel=2e-3)  # Adam makes a rounding of tiny gradients large
+
+
+def test_a_compiler_that_fails(bench: Bench, plain: dict[str, list[float]], tmp_path: Path) -> None:
+    """Training goes on without, to the same numbers, and the run's events say so."""
+    ended = compiled(bench, "uncompiled", tmp_path, "/bin/false")
+    [event] = [row for row in bench.rows("uncompiled", "events") if row["kind"] == "compile"]
+    assert event["level"] == "warning"
+    assert "C++ compiler" in event["message"], event
+    assert "Traceback" not in ended.said
+    assert bench.series("uncompiled") == plain
