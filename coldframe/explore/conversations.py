@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from coldframe.run.schema import open_database
+from coldframe.run.schema import open_database, room_in_database
 
 _M001 = """
 CREATE TABLE conversations (
@@ -82,10 +82,10 @@ class Conversations:
         self._connection: sqlite3.Connection | None = None
 
     def begin(self, run: str, mode: Mode, first: str) -> int:
-        """Open a conversation, titled by its first words, and give its id."""
+        """Open a conversation, titled by its first words, and give its id; all writing may raise DiskFullError."""
         title = " ".join(first.split())[:_TITLE_CHARACTERS] or "(from nothing)"
         now = time.time()
-        with self._lock:
+        with self._lock, room_in_database(self._path):
             done = self._open().execute(
                 "INSERT INTO conversations (run, mode, title, started, time) VALUES (?, ?, ?, ?, ?)",
                 (run, mode, title, now, now),
@@ -96,7 +96,7 @@ class Conversations:
     def say(self, conversation: int, message: Message) -> int:
         """Add a turn and give its id."""
         now = time.time()
-        with self._lock:
+        with self._lock, room_in_database(self._path):
             connection = self._open()
             done = connection.execute(
                 "INSERT INTO messages (conversation, role, text, time, step, weights, sampling, finish, num_tokens,"
@@ -150,7 +150,7 @@ class Conversations:
 
     def delete(self, id: int) -> bool:
         """Forget a conversation; False when there is none of that id."""
-        with self._lock:
+        with self._lock, room_in_database(self._path):
             connection = self._open()
             connection.execute("DELETE FROM messages WHERE conversation = ?", (id,))
             return connection.execute("DELETE FROM conversations WHERE id = ?", (id,)).rowcount > 0

@@ -13,6 +13,7 @@ from coldframe.errors import (
     CheckpointError,
     ColdframeError,
     ContextFullError,
+    DiskFullError,
     LockError,
     RequestError,
     RunNotFoundError,
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[ColdframeError], int], ...] = (
     (CheckpointError, 409),
     (ContextFullError, 409),
     (LockError, 409),
+    (DiskFullError, 507),
 )
 
 

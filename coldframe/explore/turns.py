@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, DiskFullError
 from coldframe.explore.conversations import Conversations, Message, Mode
 from coldframe.explore.shapes import SamplingBody
 from coldframe.explore.speakers import Speaker, Speakers, Which
@@ -87,7 +87,7 @@ def speak(turn: Turn, speakers: Speakers, conversations: Conversations, tell: Te
             speaker.turn.release()
         tell("end", _keep(turn.conversation, said, conversations))
     except ColdframeError as error:
-        if said is not None and said.parts:
+        if said is not None and said.parts and not isinstance(error, DiskFullError):
             said.finish = "error"
             _keep(turn.conversation, said, conversations)
         tell("error", error.as_dict())

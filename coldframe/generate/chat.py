@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import readline  # noqa: F401 (gives input() line editing)
 import sys
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from coldframe.errors import ContextFullError, SettingsError
+from coldframe.errors import ContextFullError, DiskFullError, SettingsError
 from coldframe.generate.engine import Emitted, Engine, Session
 from coldframe.generate.load import Loaded, Which, answers, load_model, newest_kind
 from coldframe.generate.sampling import Sampling
@@ -319,4 +320,5 @@ class _Lease:
 
     def _take(self) -> None:
         if holder(self._folder.lock) is not None:  # with nobody training, nobody would publish
-            take_lease(self._folder, f"chat-{os.getpid()}", "chat", LEASE_SECONDS)
+            with contextlib.suppress(DiskFullError):  # then the weights get no fresher; one can still talk to them
+                take_lease(self._folder, f"chat-{os.getpid()}", "chat", LEASE_SECONDS)

@@ -6,21 +6,26 @@ import sqlite3
 import time
 
 from coldframe.run.paths import RunFolder
-from coldframe.run.schema import EXPLORER_MIGRATIONS, open_database, read_database
+from coldframe.run.schema import EXPLORER_MIGRATIONS, open_database, read_database, room_in_database
 
 LEASE_SECONDS = 60.0
 
 
 def take_lease(folder: RunFolder, reader: str, purpose: str, seconds: float = LEASE_SECONDS) -> None:
-    """Ask for fresh weights during the next seconds; ask again to prolong."""
+    """Ask for fresh weights during the next seconds; ask again to prolong.
+
+    Raises:
+        DiskFullError: when there is no room for the question.
+    """
     connection = open_database(folder.explorer_database, EXPLORER_MIGRATIONS)
     try:
         now = time.time()
-        connection.execute("DELETE FROM leases WHERE expires < ?", (now,))
-        connection.execute(
-            "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (reader) DO UPDATE SET expires = excluded.expires",
-            (reader, purpose, now + seconds),
-        )
+        with room_in_database(folder.explorer_database):
+            connection.execute("DELETE FROM leases WHERE expires < ?", (now,))
+            connection.execute(
+                "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (reader) DO UPDATE SET expires = excluded.expires",
+                (reader, purpose, now + seconds),
+            )
     finally:
         connection.close()
 

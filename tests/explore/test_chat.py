@@ -21,6 +21,7 @@ from coldframe.run.record import Recorder
 from coldframe.run.view import RunView
 from tests.explore.conftest import Served
 from tests.explore.made import Trainer, make_model, make_run, weights
+from tests.limits import files_no_larger_than
 
 Serve = Callable[..., Served]
 OpenPage = Callable[..., Page]
@@ -199,3 +200,14 @@ def test_the_page_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
     expect(page.locator("#log .turn.user")).to_have_text("The garden")
     expect(page.locator("#log .turn.assistant")).to_have_count(2)
     recorder.close()
+
+
+def test_on_a_full_disk_one_line_says_so(runs: Path, serve: Serve) -> None:
+    make_model(make_run(runs, "a", steps=5)).close()
+    client = serve(runs).client
+    with files_no_larger_than(100):
+        for path, body in (("/runs/a/chat/lease", {}), ("/runs/a/chat", {"text": "The garden"})):
+            answer = client.post(path, json=body)
+            assert answer.status_code == 507, answer.text
+            assert answer.json()["error"]["kind"] == "DiskFull" and answer.json()["error"]["advice"]
+    assert turn(client, "a", text="The garden")[-1][0] == "end"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from coldframe.run.paths import RunFolder
 from coldframe.run.published import KEPT, load_newest, newest, publish
 from coldframe.run.record import Recorder
 from coldframe.run.view import RunView
+from tests.limits import files_no_larger_than
 
 
 @pytest.fixture
@@ -80,13 +80,9 @@ def test_what_is_not_finite_is_never_published(
 def test_no_room_for_weights_is_no_reason_to_stop(folder: RunFolder, recorder: Recorder, view: RunView) -> None:
     """As on a full disk: readers keep what they have, an event says why, and nothing half-written is left."""
     publish(folder, recorder, weights(1), reason="lease")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     room = max(path.stat().st_size for path in folder.path.glob("run.db*")) + 200_000
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    try:
+    with files_no_larger_than(room):
         assert publish(folder, recorder, {"head": torch.ones(1024, 1024)}, reason="lease") is None
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     found = load_newest(view)
     assert found is not None
     assert float(found[1]["head"][0, 0]) == 1.0

@@ -1,7 +1,6 @@
 """Shards: what is written is read back, and nothing half-written or damaged is believed."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import coldframe
 from coldframe.errors import DiskFullError, ShardError, SourceError
 from coldframe.tokens.shard_writer import ShardWriter
 from coldframe.tokens.shards import MANIFEST, TokenSource, files_of, token_dtype
+from tests.limits import files_no_larger_than
 
 RECORD = {"name": "made-up", "kind": "prose", "licence": "none", "origin": "a test", "fields": [], "language": "en"}
 
@@ -241,14 +241,9 @@ def test_a_killed_writer_leaves_nothing_that_is_believed(tmp_path, tokenizer, ma
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, tokenizer, make_text):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     texts = documents(tokenizer, make_text) * 40
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-        with pytest.raises(DiskFullError, match="no room left to write") as caught:
-            write(tmp_path, tokenizer, texts)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with files_no_larger_than(10_000), pytest.raises(DiskFullError, match="no room left to write") as caught:
+        write(tmp_path, tokenizer, texts)
     assert "free some space" in caught.value.advice
     assert not list(tmp_path.iterdir())
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from coldframe.run.paths import RunFolder
 from coldframe.tokens.tokenizer import Tokenizer
 from coldframe.train.runfile import read_run_file
 from tests.commands import Answer
+from tests.limits import files_no_larger_than
 from tests.train.garden import END, RECIPE, STEP, Garden
 
 
@@ -319,17 +317,6 @@ def test_nonsense_among_the_requests(garden: Garden, content: bytes) -> None:
     [row] = garden.rows(folder, "outcomes")
     assert row["outcome"] == "refused"
     assert list(folder.requests.iterdir()) == []
-
-
-@contextmanager
-def files_no_larger_than(num_bytes: int) -> Iterator[None]:
-    """As on a full disk: the system refuses to let any file grow beyond this."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_no_room_for_a_checkpoint(garden: Garden) -> None:
