@@ -24,7 +24,7 @@ from coldframe.mixture.stages import Stage
 from coldframe.mixture.stream import Prefetcher, Stream
 from coldframe.tokens.tokenizer import Tokenizer
 
-STARTS = ("weaker", "clause", "sentence", "paragraph", "document")
+STARTS = ("none", "clause", "line", "sentence", "paragraph", "document")
 SAMPLED_ROWS = 4000
 
 
@@ -94,7 +94,7 @@ def measured(source: TextSource, context: int) -> dict[str, object]:
         packing.row(k)
     seconds = time.perf_counter() - opened
     seen = np.zeros(source.num_tokens, dtype=np.int32)
-    starts = np.zeros(5, dtype=np.int64)
+    starts = np.zeros(len(STARTS), dtype=np.int64)
     for k in range(packing.rows_per_epoch):
         for span in packing.explain(k):
             seen[span.start : span.stop] += 1

@@ -26,8 +26,8 @@ from coldframe.errors import SettingsError, SourceError
 
 Ints = npt.NDArray[np.integer[Any]]
 
-DOCUMENT = 4
-"""Strength of a start at a document's first token; the boundary table has 3 paragraph, 2 sentence, 1 clause, 0."""
+LINE, SENTENCE, PARAGRAPH, DOCUMENT = 2, 3, 4, 5
+"""What a row starts at, the stronger the higher; the boundary table has 0 nothing, 1 a clause or word, to 4."""
 
 ROWS_PER_PIECE = 8
 REACH = 1 / 8
@@ -53,7 +53,7 @@ class TokenSource(Protocol):
 
     @property
     def boundary(self) -> npt.NDArray[np.uint8]:
-        """[vocabulary]: what ends after a token: 0 nothing, 1 a word or clause, 2 a sentence, 3 a paragraph."""
+        """[vocabulary]: what ends after a token: 0 nothing, 1 a word or clause, 2 a line, 3 a sentence, 4 a paragraph."""
         ...
 
     @property
@@ -130,7 +130,7 @@ class Packing:
         self.tape_tokens = int(source.num_tokens + inserted.sum())
         distance = np.abs(np.arange(2 * self._reach + 1) - self._reach)
         # Anything weaker than a sentence costs more than any sentence within reach.
-        penalty = np.array([8, 4, 3 / 4, 1 / 2, 0]) * max(self._reach, 1)
+        penalty = np.array([8, 4, 2, 3 / 4, 1 / 2, 0]) * max(self._reach, 1)
         self._start_cost = distance + penalty[:, None]
         self._epoch: _Epoch | None = None
         self.rows_per_epoch, self.expected_loss, self.expected_overlap = self._fit_rows()
@@ -167,7 +167,7 @@ class Packing:
         return tuple(spans)
 
     def start_strength(self, k: int) -> int:
-        """What row k starts at: 4 a document, 3 a paragraph, 2 a sentence, 1 a clause or word, 0 none of these."""
+        """What row k starts at: 5 a document, 4 a paragraph, 3 a sentence, 2 a line, 1 a clause or word, 0 none of these."""
         span = self.explain(k)[0]
         if not span.inserted_bos:
             return DOCUMENT

@@ -51,7 +51,7 @@ class Reading:
     """Which row of the source, counted over all epochs."""
     epoch: int
     start_strength: int
-    """What the row starts at: 4 a document, 3 a paragraph, 2 a sentence, 1 a clause or word, 0 none of these."""
+    """What the row starts at: 5 a document, 4 a paragraph, 3 a sentence, 2 a line, 1 a clause or word, 0 none of these."""
     spans: tuple[Span, ...]
 
 

@@ -26,7 +26,7 @@ import xxhash
 
 from coldframe.errors import ShardError
 
-FORMAT, VERSION = "coldframe shards", 1
+FORMAT, VERSION = "coldframe shards", 2
 MANIFEST = "manifest.json"
 REBUILD = "delete the folder and start again to rebuild it"
 _BLOCK = 1 << 22

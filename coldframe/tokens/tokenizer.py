@@ -35,7 +35,7 @@ _FORMAT, _VERSION = "coldframe tokenizer", 1
 _LONG_BLANK = re.compile(r"(\s{100000})")
 _TRAINING_SLICE = 100_000
 _CLOSERS = "\"')]}»”’*_`"
-_NO_BOUNDARY, CLAUSE, SENTENCE, PARAGRAPH = range(4)
+_NO_BOUNDARY, CLAUSE, LINE, SENTENCE, PARAGRAPH = range(5)
 _log = logging.getLogger("coldframe")
 
 
@@ -62,7 +62,7 @@ class Tokenizer:
         self.token_bytes = np.array([*map(len, self._tokens), *[0] * len(SPECIALS)], np.int32)
         """np.int32[vocab_size]: how many bytes of UTF-8 text each token stands for, 0 for special tokens."""
         self.boundary = _boundaries(self._tokens, self.specials)
-        """np.uint8[vocab_size]: what ends after each token: 0 nothing, 1 clause, 2 sentence or line, 3 paragraph."""
+        """np.uint8[vocab_size]: what ends after each token: 0 nothing, 1 clause, 2 line, 3 sentence, 4 paragraph."""
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -187,14 +187,17 @@ def _boundary(text: str) -> int:
     """What ends after a token with this text, as far as the token alone can tell.
 
     A space belongs to the token that follows it, so only line ends and marks are seen; ".", "3." and "e.g." look alike.
+    The end of a line alone says little: books are wrapped within their sentences.
     """
     body = text.rstrip()
     new_lines = text.count("\n", len(body))
-    if new_lines:
-        return PARAGRAPH if new_lines > 1 else SENTENCE
+    if new_lines > 1:
+        return PARAGRAPH
     closed = body.rstrip(_CLOSERS)
     if closed.endswith((".", "!", "?", "…", "。", "！", "？")):
         return SENTENCE
+    if new_lines:
+        return LINE
     if closed.endswith((",", ";", ":", "—", "–", "、", "，", "；", "：")) or text != body:
         return CLAUSE
     # A bracket or curly quote that closes; a straight quote could as well open.

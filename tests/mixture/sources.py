@@ -15,7 +15,7 @@ from coldframe.mixture.packing import Packing
 BOS = 0
 VOCABULARY = 512
 BOUNDARY = np.zeros(VOCABULARY, dtype=np.uint8)
-BOUNDARY[1:5], BOUNDARY[5:25], BOUNDARY[25:60] = 3, 2, 1
+BOUNDARY[1:5], BOUNDARY[5:25], BOUNDARY[25:40], BOUNDARY[40:60] = 4, 3, 2, 1
 PLAIN = np.zeros(VOCABULARY, dtype=np.uint8)
 """A boundary table without any boundary."""
 

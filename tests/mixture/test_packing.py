@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldframe.errors import SettingsError, SourceError
-from coldframe.mixture.packing import DOCUMENT, Packing, permutation
+from coldframe.mixture.packing import DOCUMENT, LINE, PARAGRAPH, SENTENCE, Packing, permutation
 from tests.mixture.sources import BOS, BOUNDARY, PLAIN, MemorySource, lognormal, made_up, python_topics, rows_digest
 
 lengths = st.one_of(
@@ -95,7 +95,7 @@ def test_a_row_starts_at_a_document_or_sentence_when_one_is_in_reach(lengths: li
         even = int(epoch.rows[k]) * tape // packing.rows_per_epoch
         best = max(strengths[(even + d) % tape] for d in range(-reach, reach + 1))
         got = packing.start_strength(k)
-        assert got >= min(best, 2)
+        assert got >= min(best, SENTENCE)
 
 
 @pytest.mark.parametrize("context", [128, 512])
@@ -127,7 +127,7 @@ def test_real_text_loses_little_and_is_read_hardly_twice(joined: bool):
     assert lost_share(source, packing, 0) <= 0.03
     assert packing.rows_per_epoch * 513 <= 1.06 * source.num_tokens
     starts = [packing.start_strength(k) for k in range(packing.rows_per_epoch)]
-    assert np.mean(np.array(starts) >= 2) > 0.9  # some of these texts are long tables and grammars
+    assert np.mean(np.array(starts) >= LINE) > 0.9  # some of these texts are long tables and grammars
 
 
 def test_an_epoch_has_every_row_once_and_the_next_has_another_order():
@@ -148,8 +148,8 @@ def test_pieces_of_a_novel_are_spread_over_the_epoch():
     assert abs(np.corrcoef(first, np.arange(len(first)))[0, 1]) < 0.15
     assert abs(np.corrcoef(packing._edges[packing._tape(0).units], np.arange(len(packing._lengths)))[0, 1]) < 0.25
     assert packing._lengths.min() > 5 * 128 and packing._lengths.max() < 13 * 128
-    assert (packing._strength >= 2).mean() > 0.95
-    assert (packing._strength == 3).mean() > 0.5  # a paragraph ends after one token in 128: most cuts have one in reach
+    assert (packing._strength >= SENTENCE).mean() > 0.95
+    assert (packing._strength == PARAGRAPH).mean() > 0.5  # a paragraph ends after one token in 128: most cuts have one in reach
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [1, 1, 1], [40, 20], [256], [257], [258], [129, 129]])
