@@ -167,7 +167,7 @@ class Packing:
         return tuple(spans)
 
     def start_strength(self, k: int) -> int:
-        """What row k starts at: 5 a document, 4 a paragraph, 3 a sentence, 2 a line, 1 a clause or word, 0 none of these."""
+        """What row k starts at: 5 document, 4 paragraph, 3 sentence, 2 line, 1 clause or word, 0 none of these."""
         span = self.explain(k)[0]
         if not span.inserted_bos:
             return DOCUMENT
