@@ -53,7 +53,7 @@ class TokenSource(Protocol):
 
     @property
     def boundary(self) -> npt.NDArray[np.uint8]:
-        """[vocabulary]: what ends after a token: 0 nothing, 1 a word or clause, 2 a line, 3 a sentence, 4 a paragraph."""
+        """[vocabulary]: what ends after a token: 0 nothing, 1 word or clause, 2 line, 3 sentence, 4 paragraph."""
         ...
 
     @property

@@ -51,7 +51,7 @@ class Reading:
     """Which row of the source, counted over all epochs."""
     epoch: int
     start_strength: int
-    """What the row starts at: 5 a document, 4 a paragraph, 3 a sentence, 2 a line, 1 a clause or word, 0 none of these."""
+    """What the row starts at: 5 document, 4 paragraph, 3 sentence, 2 line, 1 clause or word, 0 none of these."""
     spans: tuple[Span, ...]
 
 

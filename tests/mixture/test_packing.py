@@ -149,7 +149,8 @@ def test_pieces_of_a_novel_are_spread_over_the_epoch():
     assert abs(np.corrcoef(packing._edges[packing._tape(0).units], np.arange(len(packing._lengths)))[0, 1]) < 0.25
     assert packing._lengths.min() > 5 * 128 and packing._lengths.max() < 13 * 128
     assert (packing._strength >= SENTENCE).mean() > 0.95
-    assert (packing._strength == PARAGRAPH).mean() > 0.5  # a paragraph ends after one token in 128: most cuts have one in reach
+    # A paragraph ends after one token in 128: most cuts have one in reach.
+    assert (packing._strength == PARAGRAPH).mean() > 0.5
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [1, 1, 1], [40, 20], [256], [257], [258], [129, 129]])
