@@ -84,6 +84,8 @@ def main() -> None:
     prepare_torch(plan)
     trainer = Trainer(plan, Ranks(), horizon=lambda step: plan.num_steps)
     steps = step_seconds(trainer, plan, arguments.steps)
+    if arguments.folder:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="stall-", dir=arguments.folder))
     try:
         writes, num_bytes = checkpoint_seconds(trainer, folder, arguments.checkpoints)
