@@ -24,10 +24,11 @@ def plain(bench: Bench) -> dict[str, list[float]]:
     return bench.series("plain")
 
 
-def compiled(bench: Bench, name: str, cache: Path, compiler: str) -> Ended:
+def compiled(bench: Bench, name: str, cache: Path, compiler: str, *settings: str) -> Ended:
     """The same run with plan.compile=on and a C++ compiler; what was compiled before is not used again."""
     words = ["train", "--run", name, "--runs", str(bench.runs), *flags(bench), "--json"]
-    command = [sys.executable, "-m", "coldframe", *words, "--set", "plan.compile=on"]
+    given = [word for setting in ("plan.compile=on", *settings) for word in ("--set", setting)]
+    command = [sys.executable, "-m", "coldframe", *words, *given]
     ended = Running(command, {"CXX": compiler, "TORCHINDUCTOR_CACHE_DIR": str(cache)}).end()
     assert ended.status == 0, ended.said
     return ended
@@ -35,11 +36,16 @@ def compiled(bench: Bench, name: str, cache: Path, compiler: str) -> Ended:
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ on this machine")
-def test_compiled(bench: Bench, plain: dict[str, list[float]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [
+    pytest.param([], id="as on a CPU"),
+    pytest.param(["plan.attention=fused", "plan.recompute=on"], id="as on a small GPU"),
+])
+def test_compiled(bench: Bench, plain: dict[str, list[float]], tmp_path: Path, settings: list[str]) -> None:
     """On one thread, where the compiler sees all of a row's work: the losses are those of the model as it is."""
-    compiled(bench, "compiled", tmp_path, "g++")
-    assert [row for row in bench.rows("compiled", "events") if row["kind"] == "compile"] == []
-    losses = bench.series("compiled")["train_loss"]
+    name = f"compiled-{len(settings)}"
+    compiled(bench, name, tmp_path, "g++", *settings)
+    assert [row for row in bench.rows(name, "events") if row["kind"] == "compile"] == []
+    losses = bench.series(name)["train_loss"]
     assert losses[0] == pytest.approx(plain["train_loss"][0], rel=1e-6)
     assert losses == pytest.approx(plain["train_loss"], rel=2e-3)  # Adam makes a rounding of tiny gradients large
 
