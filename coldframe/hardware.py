@@ -12,6 +12,7 @@ from typing import Literal
 import psutil
 
 from coldframe.errors import SettingsError
+from coldframe.model.memory import PROCESS_BYTES
 
 Device = Literal["cpu", "cuda"]
 
@@ -83,7 +84,7 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
                 f"rank {local} of this machine has no GPU of its own: there are {torch.cuda.device_count()}",
                 advice="start as many processes as there are GPUs (torchrun --nproc-per-node)",
             )
-        free, _ = torch.cuda.mem_get_info(local)
+        free = torch.cuda.mem_get_info(local)[0] + PROCESS_BYTES["cuda"]  # the context of this process is there already
         properties = torch.cuda.get_device_properties(local)
         return Hardware(
             device="cuda",
@@ -140,9 +141,18 @@ def _available_memory() -> int:
             open("/sys/fs/cgroup/memory.current", encoding="ascii") as used,
         ):
             text = limit.read().strip()
-            return available if text == "max" else min(available, int(text) - int(used.read()))
+            if text == "max":
+                return available
+            return max(0, min(available, int(text) - int(used.read()) + _reclaimable()))
     except (OSError, ValueError):
         return available
+
+
+def _reclaimable() -> int:
+    """What counts as used by a container but is given back on demand: files in memory, and the kernel's own caches."""
+    with open("/sys/fs/cgroup/memory.stat", encoding="ascii") as file:
+        stat = dict(line.split() for line in file)
+    return sum(int(stat.get(name, 0)) for name in ("inactive_file", "active_file", "slab_reclaimable"))
 
 
 def _cpu_name() -> str:

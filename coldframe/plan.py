@@ -16,7 +16,7 @@ from coldframe.errors import MemoryFitError, SettingsError
 from coldframe.execution import USABLE, execution
 from coldframe.hardware import Hardware
 from coldframe.model.memory import MemoryNeed, memory_need
-from coldframe.model.sizes import Sizes, sizes_of_depth
+from coldframe.model.sizes import GATE_CHANNELS, Sizes, sizes_of_depth
 from coldframe.settings import PlanSettings
 
 #: Tokens per scaling parameter (matrices and head) of a whole run.
@@ -224,6 +224,9 @@ def _sizes(settings: PlanSettings, depth: int, vocab_size: int | None, why: dict
         window_pattern=pattern,
         architecture=settings.architecture,
     )
+    if sizes.width < GATE_CHANNELS:
+        advice = f"plan.width must be {GATE_CHANNELS} or more"
+        raise SettingsError(f"a width of {sizes.width} is too small", advice=advice)
     if sizes.num_heads % sizes.num_kv_heads:
         raise SettingsError(
             f"{sizes.num_heads} query heads cannot share {sizes.num_kv_heads} key/value heads",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -312,6 +313,6 @@ def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:
 def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]:
     """A source's relative path is meant from the recipe's folder."""
     path = source.get("path")
-    if recipe is None or not isinstance(path, str) or Path(path).is_absolute():
+    if recipe is None or not isinstance(path, str):
         return source
-    return {**source, "path": str((recipe.parent / path).resolve())}
+    return {**source, "path": os.path.abspath(recipe.parent / os.path.expanduser(path))}

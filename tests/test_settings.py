@@ -39,6 +39,15 @@ def test_sources_are_seen_from_the_recipe(tmp_path: Path) -> None:
     assert source["path"] == str(tmp_path / "text")
 
 
+def test_a_source_in_the_home_folder_or_behind_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """~ is the user's own folder, and a link that leads to itself is for whoever reads the source to name."""
+    monkeypatch.setenv("HOME", "/somebody")
+    (tmp_path / "loop").symlink_to("loop")
+    table = '[[corpus.source]]\nname = "{}"\nkind = "prose"\npath = "{}"\n'
+    sources = load_settings(recipe(tmp_path, table.format("a", "~/books") + table.format("b", "loop/books"))).sources
+    assert [source["path"] for source in sources] == ["/somebody/books", str(tmp_path / "loop" / "books")]
+
+
 @pytest.mark.parametrize("text, said, hint", [
     ("[plan]\ndepht = 3\n", "no setting 'depht'", "'depth'"),
     ("[trian]\nseed = 3\n", "unknown section [trian]", "'train'"),

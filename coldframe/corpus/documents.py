@@ -34,6 +34,8 @@ class Quarantine:
     examples: list[tuple[str, str]] = field(default_factory=list)
     """(place, reason) of the first `keep` pieces."""
     keep: int = 20
+    try_again: bool = False
+    """Whether the system refused something, which another time it may not."""
 
     def add(self, place: str, reason: str) -> None:
         """Sets one piece aside."""

@@ -33,7 +33,10 @@ _INSTALL = "install coldframe's pinned requirements again; training goes on with
 def open_package(package: str) -> tuple[str, int, Reader]:
     """(fingerprint, bytes on disk, reader) of an embedded package's text; SourceError when missing or altered."""
     version, files, read = PACKAGES[package]()
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    try:
+        stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    except OSError as error:
+        raise SourceError(f"{error.filename} of {package} cannot be read: {error.strerror}", advice=_INSTALL) from error
     fingerprint = xxhash.xxh3_128_hexdigest(json.dumps([package, _VERSION, version, stats]).encode())
     # A few megabytes that are read two or three times while preparing: parsed once, then kept.
     kept = functools.cache(lambda: _read_whole(read, files))

@@ -23,7 +23,7 @@ from coldframe.corpus.documents import Document, Quarantine, Reader, clean_text
 from coldframe.corpus.messages import conversation
 from coldframe.errors import DependencyError, SourceError, UsageError
 
-_VERSION = 1
+_VERSION = 2
 """Raised when the documents that this file makes change, so that prepared shards are made again."""
 ENDINGS = (".txt", ".md", ".jsonl", ".parquet")
 WHOLE_FILE = 1 << 24
@@ -41,7 +41,8 @@ def open_path(path: str, fields: tuple[str, ...]) -> tuple[str, int, Reader]:
     for file in files:
         stat = file.stat()
         stats.append((file.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns))
-    fingerprint = xxhash.xxh3_128_hexdigest(json.dumps([_VERSION, str(root.resolve()), list(fields), stats]).encode())
+    known_by = [_VERSION, os.path.realpath(root), list(fields), stats]
+    fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(known_by).encode())
 
     def reader(quarantine: Quarantine) -> Iterator[Document]:
         for file in files:
@@ -52,6 +53,7 @@ def open_path(path: str, fields: tuple[str, ...]) -> tuple[str, int, Reader]:
                 quarantine.add(place, error.reason)
             except OSError as error:
                 quarantine.add(place, f"cannot be read: {error.strerror or error}")
+                quarantine.try_again = True
 
     return fingerprint, sum(size for _, size, _ in stats), reader
 
@@ -73,7 +75,13 @@ def _files(root: Path) -> list[Path]:
             f"the folder {error.filename} cannot be read: {error.strerror}", advice="give yourself the right to read it"
         ) from error
 
-    for folder, folders, names in os.walk(root, onerror=refuse):
+    seen_folders = set()
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        stat = os.stat(folder)
+        if (stat.st_dev, stat.st_ino) in seen_folders:  # a link to a folder above, or a second one to this
+            folders.clear()
+            continue
+        seen_folders.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             file = Path(folder, name)
@@ -98,7 +106,11 @@ def _text_file(path: Path, place: str, _: tuple[str, ...], quarantine: Quarantin
         return
     with path.open("rb") as file:
         if path.stat().st_size <= WHOLE_FILE:
-            yield Document(text=clean_text(file.read().decode("utf-8")), place=place)
+            text = clean_text(file.read().decode("utf-8"))
+            if text.strip():
+                yield Document(text=text, place=place)
+            else:
+                quarantine.add(place, "is empty but for control characters")
             return
         for number, part in enumerate(_parts(file), 1):
             text = clean_text(part.decode("utf-8"))
@@ -156,11 +168,26 @@ def _jsonl_file(path: Path, place: str, fields: tuple[str, ...], quarantine: Qua
             if not line.strip():
                 continue
             try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                row = _json(line)
+            except ValueError as error:
                 quarantine.add(f"{place}:{number}", f"is not JSON: {error}")
                 continue
             yield from _document(row, f"{place}:{number}", fields, quarantine)
+
+
+def _json(line: bytes) -> object:
+    """A line's value; what only Python's own reader takes (half a surrogate pair, NaN) is no reason to lose the line.
+
+    Raises:
+        ValueError: when it is not JSON.
+    """
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        try:
+            return json.loads(line)
+        except RecursionError:
+            raise error from None
 
 
 def _parquet_file(path: Path, place: str, fields: tuple[str, ...], quarantine: Quarantine) -> Iterator[Document]:

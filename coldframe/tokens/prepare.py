@@ -217,7 +217,8 @@ def _shards(
             raise SourceError(f"{error.message} ({quarantine})", advice=error.advice) from error
     shards = TokenSource.open(path)
     entry = {"folder": path.name, "quarantined": quarantine.count, "examples": quarantine.examples}
-    write_whole(note, json.dumps(entry, indent=1).encode())
+    if not quarantine.try_again:
+        write_whole(note, json.dumps(entry, indent=1).encode())
     progress(what, 1.0)
     return shards, _report(source, shards, quarantine, reused=False, seconds=time.monotonic() - started)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def _sources(paths: Sequence[Path]) -> Sequence[Source]:
     named: list[Source] = []
     for path in paths:
         name = "".join(
-            letter if letter.isascii() and letter.isalnum() else "-" for letter in path.resolve().stem
+            letter if letter.isascii() and letter.isalnum() else "-" for letter in Path(os.path.realpath(path)).stem
         ).strip("-")
         taken = any(source.name == name for source in named)
         named.append(

@@ -16,17 +16,14 @@ from coldframe.train.state import TrainState
 def first_stage(sources: Sequence[TokenSource], wanted: Mapping[str, Source]) -> Stage:
     """Shares as the user gave them; what is left is divided in proportion to the other sources' tokens.
 
-    Raises:
-        SettingsError: when the given shares come to more than 1, or to less with no source left to take the rest.
+    Where sources were skipped and none is left to take their part, the given shares are raised alike.
     """
     given = {source.name: share for source in sources if (share := wanted[source.name].share) is not None}
     rest = [source for source in sources if source.name not in given]
+    if not rest:
+        total = sum(given.values())
+        given = {name: share / total for name, share in given.items()}
     left = 1.0 - sum(given.values())
-    if left < -1e-9 or (not rest and left > 1e-9):
-        raise SettingsError(
-            f"the given shares come to {sum(given.values()):.3f}",
-            advice="they must come to 1, or less when other sources take the rest",
-        )
     num_tokens = sum(source.num_tokens for source in rest)
     shares = given | {source.name: max(left, 0.0) * source.num_tokens / num_tokens for source in rest}
     return Stage(
@@ -37,6 +34,20 @@ def first_stage(sources: Sequence[TokenSource], wanted: Mapping[str, Source]) ->
         by="plan",
         why="in proportion to tokens" if not given else "as given, the rest in proportion to tokens",
     )
+
+
+def check_shares(wanted: Sequence[Source]) -> None:
+    """Refuse shares that no mixture can have, before anything is read.
+
+    Raises:
+        SettingsError: when they come to more than 1, or to less with no source to take the rest.
+    """
+    given = [source.share for source in wanted if source.share is not None]
+    if sum(given) > 1 + 1e-9 or (len(given) == len(wanted) and sum(given) < 1 - 1e-9):
+        raise SettingsError(
+            f"the given shares come to {sum(given):.3f}",
+            advice="they must come to 1, or less when other sources take the rest",
+        )
 
 
 def open_stream(plan: Plan, state: TrainState, sources: Sequence[TokenSource]) -> Stream:

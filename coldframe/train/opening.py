@@ -19,7 +19,7 @@ from coldframe.settings import PlanSettings, Settings, check_field
 from coldframe.tokens.prepare import prepare
 from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
-from coldframe.train.mixing import first_stage
+from coldframe.train.mixing import check_shares, first_stage
 from coldframe.train.runfile import RunFile, apply_changes, read_run_file, save_run_file, write_run_file
 
 #: Tokens per second to begin measuring with, where nothing is known yet.
@@ -60,6 +60,7 @@ def open_new(
     reasoned = make_plan(settings.plan, hardware, seed=settings.train.seed)
     check_fits(reasoned)
     wanted = sources_of(settings.sources)
+    check_shares(wanted)
     path = Path(settings.tokenizer.path) if settings.tokenizer.path else None
     prepared = prepare(
         wanted,

@@ -88,6 +88,7 @@ class StepLog:
         values = [_fetched(step.result) for step in pending]
         even = (time.perf_counter() - pending[0].began) / len(pending) if self._runs_behind else None
         rows = []
+        untargeted = {step.step for step in pending if not step.result.num_targets}  # nothing to learn from, so no loss
         for step, fetched in zip(pending, values, strict=True):
             seconds = even or step.ended - step.began
             self.seconds.append(seconds)
@@ -99,7 +100,7 @@ class StepLog:
         self.train_loss = rows[-1].train_loss
         self._show(rows[-1])
         for row in rows:
-            if not (math.isfinite(row.train_loss) and math.isfinite(row.grad_norm)):
+            if not (math.isfinite(row.train_loss) and math.isfinite(row.grad_norm)) and row.step not in untargeted:
                 raise TrainingError(
                     f"step {row.step} is not finite (loss {row.train_loss}, gradient norm {row.grad_norm})",
                     advice="start the run again to go back to the last checkpoint; a lower plan.learning_rate helps",
@@ -115,7 +116,7 @@ class StepLog:
         loss_sum, grad_norm, clip_scale, *norms = fetched
         return StepRow(
             step=step.step,
-            train_loss=loss_sum / result.num_targets,
+            train_loss=loss_sum / result.num_targets if result.num_targets else math.nan,
             learning_rate=result.rates.learning_rate,
             grad_norm=grad_norm,
             clip_scale=clip_scale,

@@ -120,7 +120,7 @@ class Trainer:
             forward: Callable[..., tuple[Tensor, Tensor]], rows: Tensor, row_mask: Tensor
         ) -> tuple[Tensor, Tensor]:
             loss_sum, token_losses = forward(rows[:, :-1], rows[:, 1:], row_mask)
-            (loss_sum / num_targets).backward()
+            (loss_sum / max(num_targets, 1)).backward()  # of a batch without any target, zeros
             return loss_sum.detach(), token_losses.sum(dim=1)
 
         size = self.state.device_batch

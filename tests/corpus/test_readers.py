@@ -73,6 +73,31 @@ def test_bad_lines_cost_only_themselves(tmp_path):
     assert bad["lines.jsonl:4"] == "is list, not an object with fields"
 
 
+def test_what_only_some_json_readers_take_is_read(tmp_path):
+    lines = [rb'{"text": "half a pair \ud83d, and on"}', b'{"text": "a number", "score": NaN}', b"[" * 100_000]
+    (tmp_path / "lines.jsonl").write_bytes(b"\n".join(lines))
+    documents, bad = read(tmp_path)
+    assert [document.text for document in documents.values()] == ["half a pair , and on", "a number"]
+    assert list(bad) == ["lines.jsonl:3"]
+
+
+def test_a_file_of_control_characters_is_empty(tmp_path):
+    (tmp_path / "lost.txt").write_bytes(bytes(5000))
+    documents, bad = read(tmp_path)
+    assert not documents
+    assert bad["lost.txt"].startswith("is empty")
+
+
+def test_linked_folders_are_read_once(tmp_path):
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "one.txt").write_text("one")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "linked").symlink_to(tmp_path / "books")
+    (tmp_path / "text" / "again").symlink_to(tmp_path / "books")
+    (tmp_path / "text" / "up").symlink_to(tmp_path / "text")
+    assert list(texts(tmp_path / "text").values()) == ["one"]
+
+
 def test_named_fields_are_joined(tmp_path):
     (tmp_path / "qa.jsonl").write_text(json.dumps({"question": "Why?", "answer": "Because."}) + "\n")
     assert texts(tmp_path, "question", "answer") == {"qa.jsonl:1": "Why?\n\nBecause."}
@@ -164,3 +189,4 @@ def test_a_file_that_vanishes_is_set_aside(tmp_path):
     quarantine = Quarantine()
     assert [document.text for document in reader(quarantine)] == ["two"]
     assert quarantine.examples == [("a.txt", "cannot be read: No such file or directory")]
+    assert quarantine.try_again

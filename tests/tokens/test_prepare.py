@@ -108,6 +108,14 @@ def test_the_second_time_everything_is_found_again(tmp_path, book, chat):
     assert second.sources[0].folder.parent == folder / "shards" / first.tokenizer.sha256[:12] / "books"
 
 
+def test_what_the_system_refused_is_tried_again(tmp_path, book):
+    (tmp_path / "books" / "bad.txt").symlink_to("/proc/self/mem")  # reading its beginning is an input/output error
+    report = prepare([book], folder=tmp_path / "runs", vocab_size=500).reports[0]
+    assert report.quarantined == 1
+    assert report.examples[0][1] == "cannot be read: Input/output error"
+    assert not list((tmp_path / "runs").rglob("prepared-*.json"))  # by which the next preparation would find it again
+
+
 def test_a_touched_file_with_the_same_text_gives_the_same_shards(tmp_path, book):
     first = prepare([book], folder=tmp_path / "runs", vocab_size=500)
     os.utime(tmp_path / "books" / "long.txt", ns=(1, 1))

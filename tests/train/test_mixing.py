@@ -1,0 +1,50 @@
+"""A mixture's first shares, and batches that hold nothing to learn from."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from coldframe.corpus.sources import Source
+from coldframe.errors import SettingsError
+from coldframe.train.mixing import check_shares, first_stage
+from tests.commands import Commands
+from tests.mixture.sources import made_up
+from tests.train.running import Bench
+
+SOURCES = {name: Source(name=name, kind="prose", path=name, share=share) for name, share in (("a", 0.9), ("b", 0.1))}
+REST = Source(name="c", kind="prose", path="c")
+
+
+def test_shares_are_checked_before_anything_is_read() -> None:
+    """More than 1, or less with nobody to take the rest."""
+    check_shares(list(SOURCES.values()))
+    check_shares([SOURCES["a"], REST])
+    for wanted in ([*SOURCES.values(), SOURCES["a"]], [SOURCES["a"]]):
+        with pytest.raises(SettingsError, match="the given shares come to"):
+            check_shares(wanted)
+
+
+def test_shares_of_what_is_there() -> None:
+    """The rest in proportion to tokens; where a source was skipped, those left take its part."""
+    a, c = made_up("a", [300] * 4), made_up("c", [300] * 4)
+    assert first_stage([a, c], {**SOURCES, "c": REST}).shares == pytest.approx({"a": 0.9, "c": 0.1})
+    assert first_stage([a], SOURCES).shares == {"a": 1.0}
+
+
+def test_batches_without_any_target(bench: Bench, coldframe: Commands) -> None:
+    """Questions without answers teach nothing: the steps have no loss, and the weights stay numbers."""
+    talk = [{"messages": [{"role": "user", "content": f"What is {n} and {n * n}, and why?"}]} for n in range(400)]
+    (bench.folder / "questions.jsonl").write_text("\n".join(map(json.dumps, talk)))
+    recipe = bench.folder / "questions.toml"
+    text = bench.recipe(num_steps=6).read_text().replace('path = "text"', 'path = "questions.jsonl"')
+    recipe.write_text(text.replace('kind = "prose"', 'kind = "chat"'))
+    answer = coldframe("train", "--run", "questions", "--runs", bench.runs, "--recipe", recipe, "--json")
+    assert answer.status == 0, answer.err
+    assert (answer.json["step"], answer.json["num_tokens"]) == (6, 0)
+    series = bench.series("questions")
+    assert all(map(math.isnan, series["train_loss"]))
+    assert series["grad_norm"] == [0.0] * 6
+    assert all(map(math.isfinite, series["update_norm_mlp"]))
