@@ -174,7 +174,8 @@ def find_setting(plan: Mapping[str, Any], name: str) -> Any:
 def _recent(view: RunView) -> _Recent:
     rows = view.query(
         "SELECT step, train_loss, time, tokens_per_second FROM steps WHERE id > (SELECT MAX(id) FROM steps) - ?"
-        " AND (train_loss IS NOT NULL OR grad_norm IS NULL OR grad_norm != 0)"  # not those that had nothing to learn from
+        # A step that had nothing to learn from has no loss, and a gradient of 0.
+        " AND (train_loss IS NOT NULL OR grad_norm IS NULL OR grad_norm != 0)"
         " AND segment = (SELECT segment FROM steps ORDER BY id DESC LIMIT 1) ORDER BY id",
         (RECENT_STEPS,),
     )
