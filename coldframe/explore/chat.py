@@ -156,9 +156,10 @@ def _begin(library: Library, view: RunView, body: ChatBody) -> Turn:
                 f"no conversation {body.conversation} with run {view.folder.name!r}", advice="begin a new one"
             )
         conversation, manner = found.id, found.mode
-    if body.text:
-        talks.say(conversation, Message(role="user", text=body.text, sampling={}))
-    return Turn(view=view, mode=manner, conversation=conversation, which=body.which, sampling=body.sampling)
+    said = talks.say(conversation, Message(role="user", text=body.text, sampling={})) if body.text else None
+    return Turn(
+        view=view, mode=manner, conversation=conversation, question=said, which=body.which, sampling=body.sampling
+    )
 
 
 async def _events(library: Library, turn: Turn) -> AsyncIterator[bytes]:

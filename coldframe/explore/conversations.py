@@ -14,7 +14,7 @@ from coldframe.run.schema import open_database, room_in_database
 
 _M001 = """
 CREATE TABLE conversations (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     run TEXT NOT NULL,
     mode TEXT NOT NULL CHECK (mode IN ('chat', 'continue')),
     title TEXT NOT NULL,
@@ -93,14 +93,15 @@ class Conversations:
             assert done.lastrowid is not None
             return done.lastrowid
 
-    def say(self, conversation: int, message: Message) -> int:
-        """Add a turn and give its id."""
+    def say(self, conversation: int, message: Message) -> int | None:
+        """Add a turn and give its id; None when the conversation has been forgotten since."""
         now = time.time()
         with self._lock, room_in_database(self._path):
             connection = self._open()
             done = connection.execute(
                 "INSERT INTO messages (conversation, role, text, time, step, weights, sampling, finish, num_tokens,"
-                " tokens_per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " tokens_per_second) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+                " WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?)",
                 (
                     conversation,
                     message.role,
@@ -112,11 +113,16 @@ class Conversations:
                     message.finish,
                     message.num_tokens,
                     message.tokens_per_second,
+                    conversation,
                 ),
             )
             connection.execute("UPDATE conversations SET time = ? WHERE id = ?", (now, conversation))
-            assert done.lastrowid is not None
-            return done.lastrowid
+            return done.lastrowid if done.rowcount else None
+
+    def take_back(self, message: int) -> None:
+        """Drop a turn that got no answer, so that it can be asked in another way."""
+        with self._lock, room_in_database(self._path):
+            self._open().execute("DELETE FROM messages WHERE id = ?", (message,))
 
     def listed(self, run: str | None = None, limit: int = 100) -> list[Conversation]:
         """The newest conversations, of one run or of all."""

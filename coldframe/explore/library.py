@@ -40,7 +40,11 @@ class Library:
 
     def views(self) -> list[RunView]:
         """All runs, by name."""
-        return [self.view(folder.name) for folder in list_runs(self.runs)]
+        names = [folder.name for folder in list_runs(self.runs)]
+        with self._lock:
+            for gone in self._views.keys() - set(names):  # an open database would keep its room on the disk
+                self._views.pop(gone).close()
+        return [self.view(name) for name in names if (self.runs / name).exists()]
 
     def close(self) -> None:
         """Close every database and forget every model."""

@@ -16,6 +16,7 @@ from coldframe.explore.shapes import ErrorAnswer, Outcome, RequestAnswer, Reques
 from coldframe.explore.starts import Start
 from coldframe.explore.wording import count
 from coldframe.run.lock import holder
+from coldframe.run.requests import Request as Wanted
 from coldframe.run.requests import new_request, read, send, waiting, withdraw
 from coldframe.run.starting import already_done
 from coldframe.run.view import RunView
@@ -47,7 +48,7 @@ async def ask(request: Request, name: str, body: RequestBody) -> JSONResponse:
         answer = await _without_trainer(library, view, wanted.verb, body.wait_seconds)
     else:
         await run_in_threadpool(send, view.folder, wanted)
-        answer = await _outcome(view, wanted.id, wanted.verb, body.wait_seconds)
+        answer = await _outcome(view, wanted, body.wait_seconds)
     return JSONResponse(asdict(answer), status_code=_HTTP[answer.outcome])
 
 
@@ -86,13 +87,16 @@ def _waiting(view: RunView) -> list[WaitingRequest]:
     return found
 
 
-async def _outcome(view: RunView, id: str, verb: str, seconds: float) -> RequestAnswer:
+async def _outcome(view: RunView, wanted: Wanted, seconds: float) -> RequestAnswer:
     deadline = time.monotonic() + seconds
+    name, id, verb = view.folder.name, wanted.id, wanted.verb
     row = await run_in_threadpool(view.outcome, id)
     while row is None and time.monotonic() < deadline:
+        if await run_in_threadpool(holder, view.folder.lock) is None and withdraw(view.folder, wanted):
+            detail, step = "the trainer ended before it took the request", view.status().step
+            return RequestAnswer(run=name, request=id, verb=verb, step=step, outcome="refused", detail=detail)
         await asyncio.sleep(_LOOK_SECONDS)
         row = await run_in_threadpool(view.outcome, id)
-    name = view.folder.name
     if row is None:
         detail = "the trainer takes it at its next safe point"
         return RequestAnswer(run=name, request=id, verb=verb, step=view.status().step, outcome="pending", detail=detail)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Annotated, Any
@@ -18,7 +20,7 @@ from coldframe.explore.cursors import Cursor, checkpoints_checksum, newest_curso
 from coldframe.explore.curves import CHARTED, sparkline
 from coldframe.explore.library import Library
 from coldframe.explore.shapes import RunRow
-from coldframe.explore.summary import Summary, summarise
+from coldframe.explore.summary import Summary, summarise, unreadable
 from coldframe.run.lock import holder
 from coldframe.run.requests import waiting
 from coldframe.run.view import RunView
@@ -145,8 +147,11 @@ def _changed_runs(
 
 
 def run_row(library: Library, view: RunView) -> RunRow:
-    """A run as the list shows it."""
-    return RunRow(summary=_summary(library, view), sparkline=sparkline(view))
+    """A run as the list shows it; one that cannot be read must not hide the others."""
+    try:
+        return RunRow(summary=_summary(library, view), sparkline=sparkline(view))
+    except (OSError, sqlite3.DatabaseError, tomllib.TOMLDecodeError) as error:
+        return RunRow(summary=unreadable(view.folder.name, error), sparkline=[])
 
 
 def _stamp(library: Library, view: RunView) -> tuple[object, ...]:

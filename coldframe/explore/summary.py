@@ -135,6 +135,15 @@ def summarise(view: RunView, start: Start | None) -> Summary:
     return Summary(state=state, sentence=sentence, **parts)
 
 
+def unreadable(name: str, error: Exception) -> Summary:
+    """What can be said of a run whose files are damaged: that, and how."""
+    nothing: dict[str, Any] = dict.fromkeys(Summary.__dataclass_fields__)
+    numbers = {"step": 0, "num_steps": 0, "segment": 0, "loss_steps": 0}
+    known = {"name": name, "state": "critical", "status": "failed", "message": str(error), "alive": False, "offers": ()}
+    sentence = f"Cannot be read: {error}. Restore its files from a copy, or move the run aside."
+    return Summary(**{**nothing, **numbers, **known, "stale": False, "sentence": sentence})
+
+
 def offers(status: RunStatus, start: Start | None) -> tuple[str, ...]:
     """The requests that make sense for a run as it stands."""
     if start is not None and start.state == "starting":

@@ -10,6 +10,8 @@ import numpy as np
 MIN_STEPS = 20
 #: A slope is named when it is this many times its standard error.
 SIGNIFICANT = 3.0
+#: The steepest rise that is told, as a logarithm: a loss that explodes has no slope worth more digits.
+_STEEPEST = 9.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,5 +46,5 @@ def trend(step: np.ndarray, loss: np.ndarray) -> Trend | None:
     clear = abs(slope) > SIGNIFICANT * error and slope != 0
     return Trend(
         num_steps=int(step[-1] - step[0]) + 1,
-        percent_per_1000_steps=100 * float(np.expm1(1000 * slope)) if clear else None,
+        percent_per_1000_steps=100 * float(np.expm1(min(1000 * slope, _STEEPEST))) if clear else None,
     )

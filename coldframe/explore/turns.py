@@ -32,6 +32,8 @@ class Turn:
     view: RunView
     mode: Mode
     conversation: int
+    question: int | None
+    """The id of what the person said; None when the model is to go on by itself."""
     which: Which
     sampling: SamplingBody
 
@@ -87,12 +89,12 @@ def speak(turn: Turn, speakers: Speakers, conversations: Conversations, tell: Te
             speaker.turn.release()
         tell("end", _keep(turn.conversation, said, conversations))
     except ColdframeError as error:
-        if said is not None and said.parts and not isinstance(error, DiskFullError):
-            said.finish = "error"
-            _keep(turn.conversation, said, conversations)
+        if not isinstance(error, DiskFullError):
+            _keep_or_take_back(turn, said, conversations)
         tell("error", error.as_dict())
     except Exception as error:  # a thread's last resort: the page must hear of it, and the log gets the trace
         logger.exception("a turn of conversation %d failed", turn.conversation)
+        _keep_or_take_back(turn, said, conversations)
         tell(
             "error",
             {
@@ -146,6 +148,15 @@ def _sampling(body: SamplingBody) -> Sampling:
         "seed": random.randrange(2**31) if body.seed is None else body.seed,
     }
     return Sampling(**values)
+
+
+def _keep_or_take_back(turn: Turn, said: _Said | None, conversations: Conversations) -> None:
+    """After an error: keep what was said till then; of a question without any answer, nothing."""
+    if said is not None and said.parts:
+        said.finish = "error"
+        _keep(turn.conversation, said, conversations)
+    elif turn.question is not None:
+        conversations.take_back(turn.question)
 
 
 def _keep(conversation: int, said: _Said, conversations: Conversations) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from coldframe.errors import ContextFullError, DiskFullError, SettingsError
+from coldframe.errors import CheckpointError, ContextFullError, DiskFullError, SettingsError
 from coldframe.generate.engine import Emitted, Engine, Session
 from coldframe.generate.load import Loaded, Which, answers, load_model, newest_kind
 from coldframe.generate.sampling import Sampling
@@ -232,7 +232,11 @@ def _refresh(talk: _Talk) -> None:
         view.close()
     if found is None or found.id == talk.published or found.step < talk.loaded.step:
         return
-    talk.loaded, talk.published = load_model(talk.folder, "live"), found.id
+    try:
+        talk.loaded, talk.published = load_model(talk.folder, "live"), found.id
+    except CheckpointError as error:  # one can still talk to the weights that are here
+        _say(talk, error.message)
+        return
     talk.engine, talk.session = Engine(talk.loaded.model, talk.loaded.tokenizer), Session()
     _say(talk, _who(talk))
 

@@ -17,6 +17,8 @@ from coldframe.errors import SettingsError
 
 #: Most probable tokens that top-p looks at first; when they do not reach it, it looks at all.
 _RANKED = 256
+#: Below this, dividing by a temperature overflows float32: the most probable token it is.
+_COLDEST = 1e-30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ def next_tokens(
     scores = penalised(logits_BV, histories, sampling.repetition_penalty)
     if torch.are_deterministic_algorithms_enabled():
         scores = scores.cpu()  # there is no deterministic cumulative sum on a GPU
-    if sampling.temperature == 0:
+    if sampling.temperature < _COLDEST:
         return scores.argmax(dim=-1).to(logits_BV.device)
     cumulative = probabilities(scores, sampling).double().cumsum(dim=-1)
     total = cumulative[:, -1:]
@@ -126,5 +128,5 @@ def _top_p_floor(probs_BV: Tensor, share: float) -> Tensor:
 
 
 def _check(name: str, value: float, low: float, high: float, advice: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or math.isinf(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value == math.inf:
         raise SettingsError(f"{name} cannot be {value!r}", advice=advice)

@@ -177,7 +177,7 @@ def verify(checkpoint: Checkpoint) -> None:
     """
     for name, expected in checkpoint.manifest["files"].items():
         path = checkpoint.path / name
-        if path.is_file() and _fingerprint(path) != expected:
+        if path.is_file() and _fingerprint(path) not in (expected, None):
             raise CheckpointError(
                 f"checkpoint {checkpoint.path.name}: {name} does not have the bytes that were written"
             )
@@ -357,12 +357,17 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
-    digest = xxhash.xxh3_128()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return {"bytes": path.stat().st_size, "xxh3_128": digest.hexdigest()}
+def _fingerprint(path: Path) -> dict[str, Any] | None:
+    """Length and hash of a file; None when retention has deleted it since."""
+    digest, num_bytes = xxhash.xxh3_128(), 0
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+                num_bytes += len(block)
+    except FileNotFoundError:
+        return None
+    return {"bytes": num_bytes, "xxh3_128": digest.hexdigest()}
 
 
 def _discard(temporary: Path) -> None:

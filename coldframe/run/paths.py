@@ -142,5 +142,12 @@ def list_runs(runs: Path | str = "runs") -> list[RunFolder]:
     root = Path(runs)
     if not root.is_dir():
         return []
-    folders = (RunFolder(path) for path in root.iterdir() if _NAME.fullmatch(path.name) and path.name not in RESERVED)
+    folders = (RunFolder(path) for path in root.iterdir() if _is_run_name(path.name))
     return sorted((folder for folder in folders if folder.exists), key=lambda folder: folder.name)
+
+
+def _is_run_name(name: str) -> bool:
+    try:
+        return bool(check_run_name(name))
+    except RunNameError:
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,8 @@ def publish(folder: RunFolder, recorder: Recorder, tensors: Mapping[str, torch.T
     path, temporary = folder.live / name, folder.live / f".{name}.tmp"
     try:
         folder.live.mkdir(parents=True, exist_ok=True)
+        for left in folder.live.glob(".step-*.tmp"):  # by a trainer that was killed amid publishing
+            left.unlink()
         save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, temporary)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:  # safetensors wraps the system's error
@@ -57,15 +59,19 @@ def publish(folder: RunFolder, recorder: Recorder, tensors: Mapping[str, torch.T
 
 def newest(view: RunView) -> Published | None:
     """The newest published weights that still stand on disk."""
+    return next(_standing(view), None)
+
+
+def _standing(view: RunView) -> Iterator[Published]:
+    """What is published and still stands on disk, newest first."""
     for row in reversed(view.rows("published", limit=KEPT, newest=True)):
         path = view.folder.live / row["file"]
         if path.is_file():
-            return Published(id=row["id"], step=row["step"], time=row["time"], path=path)
-    return None
+            yield Published(id=row["id"], step=row["step"], time=row["time"], path=path)
 
 
 def load_newest(view: RunView) -> tuple[Published, dict[str, torch.Tensor]] | None:
-    """Load the newest published weights; None when nothing is published.
+    """Load the newest published weights that are whole; None when there are none.
 
     Raises:
         CheckpointError: when the files vanish faster than they can be read.
@@ -74,12 +80,13 @@ def load_newest(view: RunView) -> tuple[Published, dict[str, torch.Tensor]] | No
         return None
     vanished = False
     for _ in range(_TRIES):
-        found = newest(view)
-        try:
-            if found is not None:
+        for found in _standing(view):
+            try:
                 return found, load_file(found.path)
-        except FileNotFoundError:  # replaced between the look and the load
-            vanished = True
+            except FileNotFoundError:  # replaced between the look and the load
+                vanished = True
+            except SafetensorError:  # cut short, as a power cut leaves it: nobody waits for the disk to have it
+                continue
         time.sleep(_WAIT_SECONDS)
     if not vanished:
         return None  # somebody deleted them

@@ -141,6 +141,10 @@ def test_what_cannot_be_answered_says_why(runs: Path, serve: Serve) -> None:
     assert client.post("/runs/a/chat", json={"text": "x", "sampling": {"temperature": -1}}).status_code == 422
     full = turn(client, "a", text="The garden grows. " * 40)
     assert full[-1][0] == "error" and full[-1][1]["kind"] == "ContextFull" and full[-1][1]["advice"]
+    talk = full[0][1]["conversation"]  # which goes on with a shorter question
+    assert turn(client, "a", text="The", conversation=talk, sampling={"max_tokens": 2})[-1][0] == "end"
+    assert len(client.get(f"/conversations/{talk}.json").json()["messages"]) == 2
+    assert client.post("/runs/a/chat", json={"text": "x", "sampling": {"top_k": 10**30}}).status_code == 422
     (folder.checkpoints / "step-00000040" / "model.safetensors").write_bytes(b"broken")
     other = serve(runs).client
     broken = turn(other, "a", text="The")

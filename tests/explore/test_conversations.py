@@ -29,6 +29,16 @@ def test_what_was_said_is_there_again_after_a_restart(tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_is_forgotten_stays_so(tmp_path: Path) -> None:
+    """An answer that was still being written is dropped, and no later conversation has the old one's number."""
+    store = Conversations(tmp_path / "conversations.db")
+    talk = store.begin("a", "chat", "Hello")
+    store.delete(talk)
+    assert store.say(talk, Message(role="assistant", text="late", sampling={})) is None
+    assert store.begin("a", "chat", "Hello again") > talk and store.messages(talk) == []
+    store.close()
+
+
 def test_looking_leaves_no_file_behind(tmp_path: Path) -> None:
     store = Conversations(tmp_path / "conversations.db")
     assert store.listed() == [] and not (tmp_path / "conversations.db").exists()

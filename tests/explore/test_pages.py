@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +28,30 @@ def test_the_list_and_its_twin(runs: Path, serve: Serve) -> None:
     assert list(rows) == ["a", "b"] and rows["a"]["summary"]["val_bpb"]["value"] == 2.25
     assert rows["a"]["sparkline"][0] == [1, 7.8765] and rows["b"]["sparkline"] == []
     assert "text/html" in client.get("/").headers["content-type"]
+
+
+def test_a_damaged_run_does_not_hide_the_others(runs: Path, serve: Serve) -> None:
+    for name in ("good", "no-toml", "no-database", "gone"):
+        make_run(runs, name, steps=5)
+    (runs / "no-toml" / "run.toml").write_text("= what")
+    for file in (runs / "no-database").glob("run.db*"):
+        file.write_bytes(b"junk " * 1000)
+    (runs / "old.json").mkdir()
+    (runs / "old.json" / "run.toml").write_text("")
+    served = serve(runs)
+    rows = {row["summary"]["name"]: row["summary"] for row in served.client.get("/runs.json").json()["runs"]}
+    assert list(rows) == ["gone", "good", "no-database", "no-toml"]
+    assert rows["good"]["state"] == "idle" and rows["good"]["step"] == 5
+    for name in ("no-toml", "no-database"):
+        assert rows[name]["state"] == "critical" and rows[name]["sentence"].startswith("Cannot be read: ")
+    shutil.rmtree(runs / "gone")
+    assert len(served.client.get("/runs.json").json()["runs"]) == 3
+    held = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if _is_open(number)]
+    assert not [path for path in held if str(runs / "gone") in path]
+
+
+def _is_open(number: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{number}")
 
 
 def test_a_run_and_its_twin(runs: Path, serve: Serve) -> None:

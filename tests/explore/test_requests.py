@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def test_a_busy_trainer_leaves_it_pending_until_it_is_taken_back(runs: Path, ser
         assert [one["id"] for one in waits] == [answer.json()["request"]]
         assert client.delete(f"/runs/a/requests/{waits[0]['id']}").json()["waiting"] == []
         assert client.delete(f"/runs/a/requests/{waits[0]['id']}").status_code == 400
+
+
+def test_a_trainer_that_ends_before_it_took_a_request(runs: Path, serve: Serve) -> None:
+    trainer = Trainer(make_run(runs, "a", steps=5), answers=False)
+    with trainer:
+        client = serve(runs).client
+        ending = threading.Timer(0.5, trainer.__exit__, (None, None, None))
+        ending.start()
+        answer = client.post("/runs/a/requests", json={"verb": "pause", "wait_seconds": 20}).json()
+        ending.join()
+    assert answer["outcome"] == "refused" and "ended before it took" in answer["detail"]
+    assert not list((runs / "a" / "requests").iterdir())
 
 
 def test_with_nobody_training_there_is_nothing_to_pause(runs: Path, serve: Serve) -> None:

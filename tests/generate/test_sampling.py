@@ -55,6 +55,13 @@ def test_what_is_kept_and_how_probable_it_is_equal_the_reference(sampling, seed,
     np.testing.assert_allclose((found / found.sum()).numpy(), expected, atol=1e-9)
 
 
+def test_the_coldest_draws_the_most_probable():
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
+    drawn = next_tokens(logits, Sampling(temperature=1e-46), [[]] * 3, [row_generator(0, row) for row in range(3)])
+    assert drawn.tolist() == logits.argmax(dim=-1).tolist()
+    Sampling(top_k=10**400)  # more than there are is all of them
+
+
 def test_each_token_is_drawn_as_often_as_it_is_probable():
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0, 1.5]])
     sampling = Sampling(temperature=0.9, top_k=4)

@@ -121,6 +121,21 @@ def test_readers_never_see_half_a_file(folder: RunFolder, recorder: Recorder) ->
     assert wrong == []
 
 
+def test_a_file_that_was_cut_short_is_passed_over(folder: RunFolder, recorder: Recorder, view: RunView) -> None:
+    """As a power cut leaves it: the one before it is read, and what a killed trainer left half-written is cleared."""
+    publish(folder, recorder, weights(1), reason="lease")
+    recorder.step += 1
+    cut = publish(folder, recorder, weights(2), reason="lease")
+    assert cut is not None
+    cut.write_bytes(cut.read_bytes()[:100])
+    found = load_newest(view)
+    assert found is not None
+    assert found[0].step == recorder.step - 1
+    (folder.live / ".step-00000009-x.safetensors.tmp").write_bytes(b"half")
+    publish(folder, recorder, weights(3), reason="lease")
+    assert not list(folder.live.glob(".step-*"))
+
+
 def test_gone_files_are_not_offered(folder: RunFolder, recorder: Recorder, view: RunView) -> None:
     """A row whose file somebody deleted leads to the one before it, or to nothing."""
     first = publish(folder, recorder, weights(1), reason="lease")
