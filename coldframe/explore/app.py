@@ -15,8 +15,10 @@ from coldframe.explore.security import Guard
 from coldframe.explore.shapes import ErrorAnswer
 
 
-def create_app(runs: Path | str, *, token: str | None = None, cookie: str = "coldframe") -> FastAPI:
-    """The application over a folder of runs; with a token, for visitors from elsewhere too.
+def create_app(
+    runs: Path | str, *, token: str | None = None, cookie: str = "coldframe", host: str = "127.0.0.1"
+) -> FastAPI:
+    """The application over a folder of runs; with a token, for visitors from elsewhere too, under the name of `host`.
 
     FastAPI's own documentation pages load their scripts from elsewhere, so they are switched off; /openapi.json stays.
     """
@@ -34,7 +36,7 @@ def create_app(runs: Path | str, *, token: str | None = None, cookie: str = "col
     app.include_router(chat.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
-    app.add_middleware(Guard, token=token, cookie=cookie)
+    app.add_middleware(Guard, token=token, cookie=cookie, host=host)
     answer_errors(app)
     return app
 

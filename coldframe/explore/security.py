@@ -9,11 +9,11 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import socket
-from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,10 +45,11 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Guard:
     """ASGI middleware that lets through only what the explorer's own pages, or a client with the token, would send."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, cookie: str) -> None:
+    def __init__(self, app: ASGIApp, *, token: str | None, cookie: str, host: str) -> None:
         self.app = app
         self.token = token
         self.cookie = cookie
+        self._names = _own_names(host) if token is not None else LOOPBACK_HOSTS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +65,7 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
-        if not _host_is_ours(host, remote=self.token is not None):
+        if not _host_is_ours(host, self._names, remote=self.token is not None):
             return _refuse(
                 421,
                 f"this explorer does not answer to the name {host[:200]!r}",
@@ -84,11 +85,11 @@ class Guard:
         if self._right(dict(query).get("token", "")):
             rest = urlencode([(name, value) for name, value in query if name != "token"])
             answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), status_code=303)
-            answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", max_age=30 * 86400)
+            answer.set_cookie(self.cookie, self.token, httponly=True, samesite="lax", max_age=30 * 86400)
             return answer
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        held = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        if self._right(bearer) or (held is not None and self._right(held.value)):
+        held = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")  # beside those of other ports' servers
+        if self._right(bearer) or self._right(held):
             return None
         return _refuse(
             401, "this explorer needs its token", "open the whole address that coldframe printed, with ?token=..."
@@ -124,18 +125,19 @@ def _with_headers(send: Send) -> Send:
     return sender
 
 
-def _host_is_ours(host: str, *, remote: bool) -> bool:
+def _own_names(host: str) -> frozenset[str]:
+    """What this machine is called; asked once, since a name server may take its time."""
+    machine = socket.gethostname().lower()
+    return LOOPBACK_HOSTS | {host.lower(), machine, f"{machine}.local", socket.getfqdn().lower()}
+
+
+def _host_is_ours(host: str, names: frozenset[str], *, remote: bool) -> bool:
     """Whether a Host header names this server; a name that another site made point here (DNS rebinding) does not."""
     try:
         name = (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return False
-    if name in LOOPBACK_HOSTS:
-        return True
-    if not remote:
-        return False
-    machine = socket.gethostname().lower()
-    return _is_address(name) or name in (machine, f"{machine}.local", socket.getfqdn().lower())
+    return name in names or (remote and _is_address(name))
 
 
 def _is_address(name: str) -> bool:

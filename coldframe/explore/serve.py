@@ -43,7 +43,7 @@ class Explorer(uvicorn.Server):
         self.socket = _bind(settings.host, settings.port)
         port = int(self.socket.getsockname()[1])
         token = None if settings.loopback else secrets.token_urlsafe(24)
-        app = create_app(Path(settings.runs), token=token, cookie=f"coldframe_{port}")
+        app = create_app(Path(settings.runs), token=token, cookie=f"coldframe_{port}", host=settings.host)
         self.library: Library = app.state.library
         host = _reachable(settings.host)
         self.ready = Ready(url=f"http://{host}:{port}/" + (f"?token={token}" if token else ""), port=port)

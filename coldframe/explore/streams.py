@@ -16,7 +16,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from coldframe.explore.cursors import Cursor, checkpoints_checksum, newest_cursor, parse_cursor
+from coldframe.explore.cursors import Cursor, born, checkpoints_checksum, newest_cursor, parse_cursor
 from coldframe.explore.curves import CHARTED, sparkline
 from coldframe.explore.library import Library
 from coldframe.explore.shapes import RunRow
@@ -51,7 +51,7 @@ async def run_stream(
 
 @router.get("/stream", response_class=StreamingResponse, responses=_STREAM)
 async def runs_stream(request: Request) -> StreamingResponse:
-    """Every run's row at once, then again whenever it changes; each event is a whole row, so nothing can be missed."""
+    """Which runs there are and every run's row at once, then each again whenever it changes, as a whole."""
     return _response(_follow_runs(request.app.state.library))
 
 
@@ -89,10 +89,11 @@ def _all_news(view: RunView, cursor: Cursor) -> list[tuple[str, object, Cursor]]
 
 def _news(view: RunView, cursor: Cursor) -> Iterator[tuple[str, object, Cursor]]:
     """What was written after a cursor, in events, each with the cursor to go on from."""
-    newest = view.cursor()
-    if any(newest[table] < id for table, id in cursor.ids.items()):
+    newest, began = view.cursor(), born(view)
+    if any(newest[table] < id for table, id in cursor.ids.items()) or cursor.born not in (0, began):
         yield "reset", {"why": "the run was made anew"}, newest_cursor(view)
         return
+    cursor = replace(cursor, born=began)
     for table, last in newest.items():
         while cursor.ids[table] < last:
             at = cursor.ids[table]
@@ -121,15 +122,17 @@ def _as_columns(rows: list[dict[str, object]]) -> dict[str, list[object]]:
 async def _follow_runs(library: Library) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
     seen: dict[str, tuple[object, ...]] = {}
-    spoke = time.monotonic()
+    spoke: float | None = None
     while not library.closing.is_set():
         changed, gone, stamps = await run_in_threadpool(_changed_runs, library, seen)
+        if spoke is None:
+            yield event("all", {"names": list(stamps)})
         for row in changed:
             yield event("run", row)
         for name in gone:
             yield event("gone", {"name": name})
         seen = stamps
-        if changed or gone:
+        if changed or gone or spoke is None:
             spoke = time.monotonic()
         elif time.monotonic() - spoke > KEEP_ALIVE_SECONDS:
             yield event("beat", {"time": time.time()})

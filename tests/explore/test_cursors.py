@@ -14,7 +14,7 @@ from tests.explore.made import make_run
 
 def test_a_cursor_reads_back(runs: Path) -> None:
     cursor = newest_cursor(RunView(make_run(runs, "a", steps=12)))
-    assert parse_cursor(str(cursor)) == cursor and cursor.ids["steps"] == 12
+    assert parse_cursor(str(cursor)) == cursor and cursor.ids["steps"] == 12 and cursor.born > 0
     assert parse_cursor("") == START
     assert parse_cursor("steps=3").ids == START.ids | {"steps": 3}
 

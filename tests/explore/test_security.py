@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from coldframe.explore.security import MAX_BODY_BYTES
+from coldframe.explore.security import MAX_BODY_BYTES, _host_is_ours, _own_names
+from coldframe.explore.settings import LOOPBACK_HOSTS
 from tests.explore.conftest import Served
 from tests.explore.made import make_run
 
@@ -81,8 +83,20 @@ def test_elsewhere_a_token_is_needed_and_moves_into_a_cookie(runs: Path, serve: 
         assert visitor.get("/runs.json", headers={"authorization": f"Bearer {token}"}).status_code == 200
         moved = visitor.get(f"/runs?token={token}&x=1")
         assert moved.status_code == 303 and moved.headers["location"] == "/runs?x=1"
-        assert "HttpOnly" in moved.headers["set-cookie"] and "samesite=strict" in moved.headers["set-cookie"].lower()
+        assert "HttpOnly" in moved.headers["set-cookie"] and "samesite=lax" in moved.headers["set-cookie"].lower()
         assert visitor.get("/runs.json").status_code == 200
+        held = moved.headers["set-cookie"].partition(";")[0]
+    for others in ('pref={"a":1}', "x=a b", "other/one=1", "a,b=1"):  # of other servers on this machine
+        answer = httpx.get(f"{served.url}/runs.json", headers={"cookie": f"{others}; {held}"})
+        assert answer.status_code == 200, others
+
+
+def test_it_answers_to_the_name_that_it_was_given() -> None:
+    names = _own_names("Box.example.org")
+    assert _host_is_ours("box.example.org:8400", names, remote=True)
+    assert _host_is_ours(f"{socket.gethostname()}:8400", names, remote=True)
+    assert not _host_is_ours("elsewhere.example.org:8400", names, remote=True)
+    assert not _host_is_ours("192.0.2.1:8400", LOOPBACK_HOSTS, remote=False)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,8 +82,14 @@ def test_what_changes_in_place_is_told_too(runs: Path, serve: Serve) -> None:
 
 def test_a_run_made_anew_under_its_name_resets_the_reader(runs: Path, serve: Serve) -> None:
     make_run(runs, "a", steps=10)
-    kind, _, _ = next(follow(serve(runs).client, "/runs/a/stream?after=steps=11"))
+    client = serve(runs).client
+    assert next(follow(client, "/runs/a/stream?after=steps=11"))[0] == "reset"
+    *_, cursor = next(follow(client, "/runs/a/stream"))
+    shutil.rmtree(runs / "a")
+    make_run(runs, "a", steps=50)  # which has come further than the old one had
+    kind, _, fresh = next(follow(client, "/runs/a/stream", last=cursor))
     assert kind == "reset"
+    assert next(follow(client, "/runs/a/stream", last=fresh))[0] == "status"
 
 
 def test_without_a_cursor_it_begins_now_and_from_zero_with_everything(runs: Path, serve: Serve) -> None:
@@ -101,6 +108,7 @@ def test_without_a_cursor_it_begins_now_and_from_zero_with_everything(runs: Path
 def test_the_list_tells_new_changed_and_gone_runs(runs: Path, serve: Serve) -> None:
     folder = make_run(runs, "a", steps=5)
     line = follow(serve(runs).client, "/stream")
+    assert next(line)[:2] == ("all", {"names": ["a"]})
     kind, data, _ = next(line)
     assert kind == "run" and data["summary"]["step"] == 5
     make_run(runs, "b", status=None)

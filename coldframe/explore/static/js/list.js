@@ -73,6 +73,11 @@ function tell() {
   put(sentence, `${runs}; ${training ? `${training} with a live trainer` : "none is training now"}.${trouble}`);
 }
 
+function drop(name) {
+  rows.get(name)?.node.remove();
+  rows.delete(name);
+}
+
 async function begin() {
   const page = await ask("/runs.json");
   quantities = page.quantities;
@@ -80,8 +85,9 @@ async function begin() {
   for (const row of page.runs.sort((a, b) => weight(b) - weight(a))) show(row);
   tell();
   listen("/stream", null, {
+    all: ({ names }) => { for (const name of rows.keys()) if (!names.includes(name)) drop(name); tell(); },
     run: (row) => { show(row); tell(); },
-    gone: ({ name }) => { rows.get(name)?.node.remove(); rows.delete(name); tell(); },
+    gone: ({ name }) => { drop(name); tell(); },
     beat: () => {},
   });
   setInterval(() => { for (const row of rows.values()) put(row.seen, ago(row.summary.last_seen)); }, 5000);
