@@ -14,6 +14,8 @@ from coldframe.run.paths import RunFolder
 from coldframe.run.starting import spawn_trainer
 
 _TAIL_BYTES = 4000
+#: A trainer that fails prints why and then closes its record.
+_SECONDS_TO_END = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Starts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+        self._held: set[str] = set()
 
     def begin(self, folder: RunFolder) -> Start:
         """Start a trainer that goes on with a run; a start that is still under way is not doubled."""
@@ -40,6 +43,7 @@ class Starts:
             if found is not None and found.state == "starting":
                 return found
             self._started[folder.name] = (spawn_trainer(folder), time.time())
+            self._held.discard(folder.name)
             state = self._state(folder)
         assert state is not None
         return state
@@ -53,16 +57,27 @@ class Starts:
         if folder.name not in self._started:
             return None
         process, since = self._started[folder.name]
-        status = process.poll()
+        status, alive = process.poll(), holder(folder.lock)
+        trains = alive is not None and alive.since >= since
+        if trains:
+            self._held.add(folder.name)
+        if folder.name in self._held:  # from then on the run's own status says all there is to say
+            return Start(pid=process.pid, since=since, state="running", detail="") if trains else None
         if status is None:
-            alive = holder(folder.lock)
-            trains = alive is not None and alive.since >= since
-            return Start(pid=process.pid, since=since, state="running" if trains else "starting", detail="")
-        if status == 0:
-            return None  # it did its work and left; the run's own status says the rest
+            return Start(pid=process.pid, since=since, state="starting", detail="")
+        if status == 0 or _changed_since(folder):
+            return None
         return Start(
             pid=process.pid, since=since, state="failed", detail=_last_line(folder.log) or f"exit status {status}"
         )
+
+
+def _changed_since(folder: RunFolder) -> bool:
+    """Whether somebody trained the run after the trainer that was started here printed its last."""
+    try:
+        return folder.database.stat().st_mtime > folder.log.stat().st_mtime + _SECONDS_TO_END
+    except OSError:
+        return False
 
 
 def _last_line(log: Path) -> str:

@@ -25,7 +25,11 @@ class Figures {
   constructor() { this.nodes = new Map(); }
 
   set(title, text, tip) {
-    if (!text) return;
+    if (!text) { // not measured any more: an old figure beside a new sentence would lie
+      this.nodes.get(title)?.node.closest("div").remove();
+      this.nodes.delete(title);
+      return;
+    }
     let kept = this.nodes.get(title);
     if (!kept) {
       kept = { tip };

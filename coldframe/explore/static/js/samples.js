@@ -27,8 +27,10 @@ export class Samples {
     const section = byId("samples");
     const following = this.at === null || (this.at === this.order().at(-1) && !section.matches(":hover") && !section.contains(document.activeElement));
     for (const row of rows) {
-      if (!this.steps.has(row.step)) this.steps.set(row.step, new Map());
-      this.steps.get(row.step).set(row.id, row);
+      const known = this.steps.get(row.step);
+      const segment = known ? Math.max(...[...known.values()].map((other) => other.segment)) : -1;
+      if (row.segment > segment) this.steps.set(row.step, new Map()); // a step that was trained again
+      if (row.segment >= segment) this.steps.get(row.step).set(row.id, row);
     }
     if (following) this.at = this.order().at(-1) ?? null;
     this.draw();
@@ -69,7 +71,7 @@ export class Samples {
   }
 
   item(row) {
-    const about = (title, value) => () => ({ title, value, measured: this.page.quantities.sample.measured, time: row.time, extra: [["drawn with", `temperature ${row.temperature}, seed ${row.seed}, ${row.num_tokens} tokens`]], command: `coldframe chat ${this.page.summary.name} --step ${row.step} --raw -p ${JSON.stringify(row.prompt)}` });
+    const about = (title, value) => () => ({ title, value, measured: this.page.quantities.sample.measured, time: row.time, extra: [["drawn with", `temperature ${row.temperature}, seed ${row.seed}, ${row.num_tokens} tokens`]], command: `coldframe chat ${this.page.summary.name} --step ${row.step} --raw --temperature ${row.temperature} --seed ${row.seed} --max-tokens ${row.num_tokens} -p ${JSON.stringify(row.prompt)}` });
     const figures = row.loss === null ? ["not measured"] : [figure(`loss ${fixed(row.loss, 2)}`, about("loss", `${fixed(row.loss, 4)} nats/token`)), ", ", figure(`perplexity ${fixed(row.perplexity, 1)}`, about("perplexity", fixed(row.perplexity, 3)))];
     return el("li", {}, el("p", { className: "voice" }, el("span", { className: "given" }, row.prompt), row.text), el("p", { className: "small quiet" }, figures));
   }
