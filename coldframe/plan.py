@@ -168,8 +168,8 @@ def make_plan(settings: PlanSettings, hardware: Hardware, *, seed: int = 0, voca
     return Reasoned(plan=plan, reasons=why, memory=need)
 
 
-def check_fits(reasoned: Reasoned) -> None:
-    """Refuse a plan that does not fit, saying what would.
+def check_fits(reasoned: Reasoned, settings: PlanSettings, hardware: Hardware) -> None:
+    """Refuse a plan that does not fit, saying what would; with the settings and the hardware that it was made from.
 
     Raises:
         MemoryFitError: with the need, what is free, and the nearest change that fits.
@@ -179,7 +179,7 @@ def check_fits(reasoned: Reasoned) -> None:
         raise MemoryFitError(
             f"depth {plan.depth} needs {gib(plan.peak_memory_bytes)} with {plan.device_batch} rows a micro-batch, and "
             f"{gib(plan.free_memory_bytes)} are free",
-            advice=_what_would_fit(plan),
+            advice=_what_would_fit(settings, hardware, plan),
         )
 
 
@@ -332,23 +332,29 @@ def _rates(settings: PlanSettings, sizes: Sizes, batch: int, num_steps: int, why
     return rates | {"weight_decay": decay, "warm_up": warm_up, "warm_down": warm_down, "final_rate": 0.05}
 
 
-def _what_would_fit(plan: Plan) -> str:
-    """The largest depth, and the shortest context at this depth, that fit the same memory."""
-    value_bytes = 2 if plan.dtype == "bfloat16" else 4
-    room = USABLE * plan.free_memory_bytes
+def _what_would_fit(settings: PlanSettings, hardware: Hardware, plan: Plan) -> str:
+    """The nearest change that fits: of how it is computed, the longest context at this depth, the largest depth."""
+    usual = PlanSettings()
+    freed = {name: getattr(usual, name) for name in ("device_batch", "recompute", "replicas")}
 
-    def fits(sizes: Sizes) -> bool:
-        return (
-            memory_need(sizes, device=plan.device, device_batch=1, value_bytes=value_bytes, recompute=True).total
-            <= room
-        )
+    loosened = dataclasses.replace(settings, **freed)
 
-    context = plan.context
-    while context > 128 and not fits(dataclasses.replace(plan.sizes, context=context)):
+    def fits(changed: PlanSettings) -> bool:
+        try:
+            return make_plan(changed, hardware).plan.fits
+        except SettingsError:
+            return False
+
+    given = [f"plan.{name}" for name, value in freed.items() if getattr(settings, name) != value]
+    if given and fits(loosened):
+        return f"it would fit without {' and '.join(given)}"
+    also = f", without {' and '.join(given)}" if given else ""
+    context = plan.context // 2
+    while context >= 128:
+        if fits(dataclasses.replace(loosened, context=context)):
+            return f"a context of {context} would fit (--set plan.context={context}{also})"
         context //= 2
-    if fits(dataclasses.replace(plan.sizes, context=context)) and context < plan.context:
-        return f"a context of {context} would fit (--set plan.context={context})"
     for depth in range(plan.depth - 1, 0, -1):
-        if fits(sizes_of_depth(depth, vocab_size=plan.vocab_size, context=plan.context)):
-            return f"depth {depth} would fit (--depth {depth})"
+        if fits(dataclasses.replace(loosened, depth=depth)):
+            return f"depth {depth} would fit (--depth {depth}{also})"
     return "free some memory, or use a smaller vocabulary (--set plan.vocab_size=4096)"

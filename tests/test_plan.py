@@ -6,8 +6,10 @@ A changed rule or default shows as a difference in tests/plans/; `python tests/t
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -128,6 +130,25 @@ def test_any_plan_holds_together(
     assert plan_from(plan.as_dict()) == plan
 
 
+@pytest.mark.parametrize("asked", [
+    {"width": 2048}, {"device_batch": 16, "recompute": "off"}, {"device_batch": 32}, {"num_kv_heads": 2, "width": 3072},
+], ids=str)  # fmt: skip
+def test_what_would_fit_keeps_what_was_given(asked: dict[str, Any]) -> None:
+    """The advice, followed word for word, leads to a plan that fits."""
+    hardware = MACHINES["small-card"]
+    settings = PlanSettings(depth=12, **asked)
+    reasoned = make_plan(settings, hardware)
+    assert not reasoned.plan.fits
+    with pytest.raises(MemoryFitError) as caught:
+        check_fits(reasoned, settings, hardware)
+    advice = caught.value.advice
+    left_out = re.findall(r"plan\.(device_batch|recompute|replicas)", advice)
+    changes = {name: getattr(PlanSettings(), name) for name in left_out}
+    changes |= {name: int(value) for name, value in re.findall(r"(?:--|plan\.)(depth|context)[ =](\d+)", advice)}
+    assert changes, advice
+    assert make_plan(dataclasses.replace(settings, **changes), hardware).plan.fits, advice
+
+
 @pytest.mark.parametrize("depth", [4, 12, 20])
 @pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_what_does_not_fit_says_what_would(depth: int, machine: str) -> None:
@@ -136,10 +157,10 @@ def test_what_does_not_fit_says_what_would(depth: int, machine: str) -> None:
     reasoned = make_plan(PlanSettings(depth=depth), hardware)
     if reasoned.plan.fits:
         assert reasoned.plan.peak_memory_bytes <= hardware.free_memory
-        check_fits(reasoned)
+        check_fits(reasoned, PlanSettings(depth=depth), hardware)
         return
     with pytest.raises(MemoryFitError) as caught:
-        check_fits(reasoned)
+        check_fits(reasoned, PlanSettings(depth=depth), hardware)
     words = caught.value.advice.split()
     if "--depth" in caught.value.advice:
         smaller = make_plan(PlanSettings(depth=int(words[-1].strip("()"))), hardware)

@@ -57,33 +57,29 @@ def open_new(
     Raises:
         SourceError, TokenizerError, SettingsError, MemoryFitError, DiskFullError: before the run is written.
     """
-    reasoned = make_plan(settings.plan, hardware, seed=settings.train.seed)
-    check_fits(reasoned)
+    plan_settings = with_vocabulary(settings)
+    reasoned = make_plan(plan_settings, hardware, seed=settings.train.seed)
+    check_fits(reasoned, plan_settings, hardware)
     wanted = sources_of(settings.sources)
     check_shares(wanted)
     path = Path(settings.tokenizer.path) if settings.tokenizer.path else None
     prepared = prepare(
         wanted,
         folder=folder.runs,
-        vocab_size=None if path else settings.tokenizer.vocab_size or reasoned.plan.vocab_size,
+        vocab_size=None if path else reasoned.plan.vocab_size,
         tokenizer_path=path,
         held_out=settings.train.held_out,
         progress=progress,
     )
     for name, reason in prepared.skipped:
         _log.warning("source %s is skipped: %s", name, reason)
-    if path and settings.plan.vocab_size not in (None, prepared.tokenizer.vocab_size):
-        raise TokenizerError(
-            f"{path} has {prepared.tokenizer.vocab_size} tokens, plan.vocab_size is {settings.plan.vocab_size}",
-            advice="leave plan.vocab_size out, or train a tokenizer of that size",
-        )
     plan_settings = dataclasses.replace(settings.plan, vocab_size=prepared.tokenizer.vocab_size)
     reasoned = make_plan(plan_settings, hardware, seed=settings.train.seed)
     if settings.plan.vocab_size is None:
         reasoned = dataclasses.replace(reasoned, reasons={**reasoned.reasons, "vocab_size": "the tokenizer's"})
     if measure and settings.plan.minutes and not (settings.plan.num_steps or settings.plan.num_tokens):
         reasoned = _within_minutes(plan_settings, hardware, settings, measure)
-    check_fits(reasoned)
+    check_fits(reasoned, plan_settings, hardware)
     stage = first_stage(prepared.sources, {source.name: source for source in wanted})
     folder.create()
     shutil.copyfile(prepared.tokenizer_path, folder.tokenizer)
@@ -103,6 +99,27 @@ def open_new(
         changed={},
         is_new=True,
     )
+
+
+def with_vocabulary(settings: Settings) -> PlanSettings:
+    """The plan's settings with the size that the tokenizer is known to have before any text is read.
+
+    Raises:
+        SettingsError: when two different sizes are given.
+        TokenizerError: when the tokenizer that is given cannot be read.
+    """
+    path, size = settings.tokenizer.path, settings.tokenizer.vocab_size
+    said = "tokenizer.vocab_size"
+    if path:
+        said, size = path, Tokenizer.load(Path(path)).vocab_size
+    if size is None:
+        return settings.plan
+    if settings.plan.vocab_size not in (None, size):
+        raise SettingsError(
+            f"{said} has {size} tokens, plan.vocab_size is {settings.plan.vocab_size}",
+            advice="leave plan.vocab_size out, or train a tokenizer of that size",
+        )
+    return dataclasses.replace(settings.plan, vocab_size=size)
 
 
 def open_old(folder: RunFolder, settings: Settings, hardware: Hardware) -> Opened:

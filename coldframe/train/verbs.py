@@ -21,6 +21,7 @@ from coldframe.run.requests import Request
 from coldframe.run.starting import already_done, spawn_trainer
 from coldframe.run.view import RunView
 from coldframe.settings import Given, Settings, load_settings
+from coldframe.train.opening import with_vocabulary
 from coldframe.train.runfile import extended, read_run_file, save_run_file
 from coldframe.train.session import Progress, as_json, train
 
@@ -143,13 +144,7 @@ def plan_run(verb: PlanVerb) -> dict[str, Any]:
     """The plan's fields and reasons."""
     settings = settings_of(verb)
     hardware = detect(settings.plan.device, settings.plan.memory)
-    vocab_size = settings.tokenizer.vocab_size
-    plan_settings = (
-        settings.plan
-        if settings.plan.vocab_size or not vocab_size
-        else dataclasses.replace(settings.plan, vocab_size=vocab_size)
-    )
-    reasoned = make_plan(plan_settings, hardware, seed=settings.train.seed)
+    reasoned = make_plan(with_vocabulary(settings), hardware, seed=settings.train.seed)
     memory = dataclasses.asdict(reasoned.memory)
     return {**reasoned.plan.as_dict(), "memory": memory, "reasons": dict(reasoned.reasons)}
 

@@ -155,7 +155,7 @@ def test_a_vocabulary_that_does_not_match(garden: Garden, tmp_path: Path) -> Non
         "--set",
         f"tokenizer.path={tmp_path / 'tokenizer.json'}",
     )
-    assert (answer.status, answer.error["kind"]) == (1, "Tokenizer")
+    assert (answer.status, answer.error["kind"]) == (2, "Settings")
     assert f"{other.vocab_size} tokens, plan.vocab_size is 300" in answer.error["message"]
     assert not folder.exists
 
