@@ -2,7 +2,8 @@
 
 The decision rests on nothing else, so that a source may grow, move or be read in another order and no text
 goes from training to validation (the only text of a source that had no other is the one exception); two identical texts
-always stand on the same side.
+of a source always stand on the same side, and so do those of two sources that are large enough for the share. What a
+smaller source gives up instead (`hold_out_below`) is held out there alone.
 """
 
 from __future__ import annotations
