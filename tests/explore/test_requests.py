@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,20 @@ def test_a_trainer_that_ends_before_it_took_a_request(runs: Path, serve: Serve) 
         ending.join()
     assert answer["outcome"] == "refused" and "ended before it took" in answer["detail"]
     assert not list((runs / "a" / "requests").iterdir())
+
+
+def test_requests_put_there_by_hand_are_taken_back_by_their_file(runs: Path, serve: Serve) -> None:
+    folder = make_run(runs, "a", steps=5)
+    client = serve(runs).client
+    asked = {"id": "../notes", "verb": "pause", "arguments": {}, "by": "me", "why": "", "time": 1.0}
+    (folder.path / "notes.json").write_text("mine")
+    (folder.requests / "mine.json").write_text(json.dumps(asked))
+    (folder.requests / "nonsense.json").write_text("{")
+    assert [one["id"] for one in client.get("/runs/a/requests.json").json()["waiting"]] == ["mine", "nonsense"]
+    for id in ("mine", "nonsense"):
+        assert client.delete(f"/runs/a/requests/{id}").status_code == 200
+    assert not list(folder.requests.iterdir()) and (folder.path / "notes.json").read_text() == "mine"
+    assert client.delete("/runs/a/requests/mine").status_code == 400
 
 
 def test_with_nobody_training_there_is_nothing_to_pause(runs: Path, serve: Serve) -> None:

@@ -14,6 +14,7 @@ export class Curves {
     this.shown = null; // what is drawn
     this.drawn = null; // the range that it was asked for
     this.asked = 0;
+    this.fetching = new Set(); // for each answer on its way, the rows that came meanwhile: it may not have them
   }
 
   /** Read the curves of the range in view. Gives false when a later call overtook this one. */
@@ -28,21 +29,30 @@ export class Curves {
 
   async fetch(range) {
     const limits = range ? `&from=${Math.floor(range[0])}&to=${Math.ceil(range[1])}` : "";
-    const answer = await fetch(`${this.path}/metrics.bin?columns=${COLUMNS.join(",")}&points=${this.points}${limits}`);
-    if (!answer.ok) throw new Error((await answer.json()).error?.message ?? `the explorer answered ${answer.status}`);
-    return decode(await answer.arrayBuffer());
+    const late = [];
+    this.fetching.add(late);
+    try {
+      const answer = await fetch(`${this.path}/metrics.bin?columns=${COLUMNS.join(",")}&points=${this.points}${limits}`);
+      if (!answer.ok) throw new Error((await answer.json()).error?.message ?? `the explorer answered ${answer.status}`);
+      const found = decode(await answer.arrayBuffer());
+      for (const rows of late) this.add(found, rows, range?.[1]);
+      return found;
+    } finally {
+      this.fetching.delete(late);
+    }
   }
 
   /** Take rows that were just written. Gives "reload" when they cannot simply be added behind the others. */
   append(rows) {
-    if (!this.whole) return "reload";
+    for (const late of this.fetching) late.push(rows);
+    if (!this.whole) return this.fetching.size ? "added" : "reload";
     const last = this.whole.end;
     const newest = Math.max(...rows.segment);
     if (newest > this.segment && this.segment > 0 && Math.min(...rows.step) <= last) { this.segment = newest; return "reload"; }
     this.segment = Math.max(this.segment, newest);
     this.add(this.whole, rows);
     if (this.shown !== this.whole && this.range && last <= this.range[1]) this.add(this.shown, rows, this.range[1]);
-    return this.whole.axes.step.length > 2 * this.points ? "reload" : "added";
+    return this.whole.axes.step.length > 2 * this.points && !this.fetching.size ? "reload" : "added";
   }
 
   add(into, rows, limit = Infinity) {
