@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from coldframe.errors import CheckpointError, UsageError
-from coldframe.explore.conversations import Message
+from coldframe.explore.conversations import Message, Mode
 from coldframe.explore.library import Library
 from coldframe.explore.shapes import (
     ChatBody,
@@ -24,7 +24,7 @@ from coldframe.explore.shapes import (
     RowNumber,
     SpeakerAnswer,
 )
-from coldframe.explore.speakers import mode, newest_weights
+from coldframe.explore.speakers import newest_weights
 from coldframe.explore.streams import event
 from coldframe.explore.summary import find_setting
 from coldframe.explore.turns import Turn, speak
@@ -113,13 +113,17 @@ def _answer(library: Library, view: RunView) -> SpeakerAnswer:
         detail = f"checkpoint of step {count(weights.step)} (nothing newer is published)"
     return SpeakerAnswer(
         ready=weights is not None,
-        mode=mode(view),
+        mode=_mode(view),
         kind=weights.kind if weights else None,
         step=weights.step if weights else None,
         context=context if isinstance(context, int) else None,
         loaded=weights is not None and library.speakers.is_loaded(view, weights),
         detail=detail,
     )
+
+
+def _mode(view: RunView) -> Mode:
+    return "chat" if view.answers() else "continue"
 
 
 def _take_lease(view: RunView) -> None:
@@ -139,7 +143,7 @@ def _has_weights(view: RunView) -> bool:
 def _begin(library: Library, view: RunView, body: ChatBody) -> Turn:
     """Check the turn, open the conversation if it is new, and keep what the person said."""
     _take_lease(view)
-    manner = mode(view)
+    manner = _mode(view)
     talks = library.conversations
     if manner == "chat" and not body.text.strip():
         raise UsageError("there is nothing to answer", advice="write something first")

@@ -18,8 +18,6 @@ _BUSY = {
     "evaluating": "Evaluating",
     "sampling": "Writing samples",
     "checkpointing": "Writing a checkpoint",
-    "pausing": "Pausing",
-    "stopping": "Stopping",
 }
 _ENDED = {"stopped": "Stopped", "done": "Done", "failed": "Failed", "halted": "Halted by a gate"}
 

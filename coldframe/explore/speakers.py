@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from coldframe.errors import CheckpointError
-from coldframe.explore.conversations import Mode
 from coldframe.run.view import RunView
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 MAX_MODELS = 2
 MAX_SESSIONS = 2
-#: Kinds of training after which a model answers instead of going on with a text.
-CHAT_KINDS = frozenset({"sft", "dpo", "rl"})
 
 Which = Literal["live", "best"] | int
 
@@ -125,13 +122,6 @@ def checkpoint_weights(view: RunView, which: Literal["newest", "best"] | int) ->
         if (which in ("newest", "best") or row["step"] == which) and (view.folder.checkpoints / row["folder"]).is_dir():
             return Weights(kind="checkpoint", step=row["step"], id=row["id"])
     return None
-
-
-def mode(view: RunView) -> Mode:
-    """Whether a run's model was taught to answer, or goes on with a text."""
-    plan = view.plan()
-    kinds = (plan.get("kind"), plan.get("run", {}).get("kind"), plan.get("plan", {}).get("kind"))
-    return "chat" if CHAT_KINDS.intersection(filter(None, kinds)) else "continue"
 
 
 def _load(view: RunView, weights: Weights, which: Which) -> Speaker:

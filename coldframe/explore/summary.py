@@ -150,7 +150,7 @@ def offers(status: RunStatus, start: Start | None) -> tuple[str, ...]:
         return ()
     if status.holder is None:
         return () if status.status == "done" else ("resume",)
-    if status.status in ("paused", "pausing"):
+    if status.status == "paused":
         return ("resume", "stop")
     return ("pause", "checkpoint", "stop")
 

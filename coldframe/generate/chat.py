@@ -18,7 +18,7 @@ import tyro
 
 from coldframe.errors import CheckpointError, ContextFullError, DiskFullError, SettingsError
 from coldframe.generate.engine import Emitted, Engine, Session
-from coldframe.generate.load import Loaded, Which, answers, load_model, newest_kind
+from coldframe.generate.load import Loaded, Which, load_model, newest_kind
 from coldframe.generate.sampling import Sampling
 from coldframe.run.leases import LEASE_SECONDS, take_lease
 from coldframe.run.lock import holder
@@ -115,7 +115,7 @@ def _open(folder: RunFolder, settings: ChatSettings, out: Out) -> _Talk:
         torch.set_num_threads(threads)
     view = RunView(folder)
     try:
-        chats = answers(view.plan()) and not settings.raw
+        chats = view.answers() and not settings.raw
         _wait_for_weights(view, settings)
         loaded = load_model(folder, _which(settings.step))
         found = newest(view)

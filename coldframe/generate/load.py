@@ -16,6 +16,7 @@ from coldframe.errors import CheckpointError, RunNotFoundError, TokenizerError
 from coldframe.model.sizes import Sizes
 from coldframe.model.transformer import Transformer
 from coldframe.run.checkpoints import (
+    MODEL,
     Checkpoint,
     find_checkpoint,
     list_checkpoints,
@@ -29,8 +30,6 @@ from coldframe.run.view import RunView
 from coldframe.tokens.tokenizer import Tokenizer
 
 Which = Literal["live", "best", "newest"] | int
-#: Kinds of training after which a model answers instead of going on with a text.
-CHAT_KINDS = frozenset({"sft", "dpo", "rl"})
 _log = logging.getLogger("coldframe")
 
 
@@ -154,12 +153,6 @@ def newest_kind(view: RunView) -> Literal["live", "checkpoint"] | None:
     return "checkpoint" if checkpoints else None
 
 
-def answers(plan: Mapping[str, Any]) -> bool:
-    """Whether a run's model was taught to answer; else it goes on with a text."""
-    kinds = [plan.get("kind"), plan.get("run", {}).get("kind"), plan.get("plan", {}).get("kind")]
-    return any(kind in CHAT_KINDS for kind in kinds)
-
-
 def _weights(view: RunView, which: Which) -> tuple[Literal["live", "checkpoint"], int, dict[str, Tensor], str | None]:
     if which == "live" or (which == "newest" and newest_kind(view) == "live"):
         found = load_newest(view)
@@ -178,7 +171,7 @@ def _weights(view: RunView, which: Which) -> tuple[Literal["live", "checkpoint"]
 
 
 def _read(checkpoint: Checkpoint) -> tuple[Literal["live", "checkpoint"], int, dict[str, Tensor], str | None]:
-    verify(checkpoint)
+    verify(checkpoint, (MODEL,))
     return "checkpoint", checkpoint.step, read_weights(checkpoint), checkpoint.weights_sha256
 
 

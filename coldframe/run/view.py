@@ -38,6 +38,9 @@ TABLES: dict[str, tuple[str, ...]] = {
 #: A trainer that holds the lock but has been silent for longer than this is shown as stale, seconds.
 STALE_SECONDS = 60.0
 
+#: Kinds of training after which a model answers instead of going on with a text.
+CHAT_KINDS = frozenset({"sft", "dpo", "rl"})
+
 Status = Literal[
     "planned",
     "preparing",
@@ -45,9 +48,7 @@ Status = Literal[
     "evaluating",
     "sampling",
     "checkpointing",
-    "pausing",
     "paused",
-    "stopping",
     "stopped",
     "done",
     "failed",
@@ -87,6 +88,10 @@ class RunView:
         if self._plan is None or self._plan[0] != stamp:
             self._plan = (stamp, tomllib.loads(self.folder.plan_file.read_text(encoding="utf-8")))
         return self._plan[1]
+
+    def answers(self) -> bool:
+        """Whether the run's model was taught to answer; else it goes on with a text."""
+        return self.plan().get("run", {}).get("kind") in CHAT_KINDS
 
     def status(self) -> RunStatus:
         """How the run stands: what the trainer said last, held against whether it lives."""

@@ -75,6 +75,8 @@ class RunFile:
     """Source name -> manifest hash of its shards."""
     tokenizer_sha256: str
     created: float
+    kind: str = "pretrain"
+    """What it trains: so far always `pretrain`."""
     extensions: tuple[Extension, ...] = ()
 
     @property
@@ -117,6 +119,7 @@ def save_run_file(folder: RunFolder, run_file: RunFile) -> None:
     content = {
         "run": {
             "name": folder.name,
+            "kind": run_file.kind,
             "created": run_file.created,
             "code_version": code_version(),
             "tokenizer_sha256": run_file.tokenizer_sha256,
@@ -158,6 +161,7 @@ def read_run_file(folder: RunFolder) -> RunFile:
             manifests=content["manifests"],
             tokenizer_sha256=content["run"]["tokenizer_sha256"],
             created=content["run"]["created"],
+            kind=content["run"].get("kind", "pretrain"),
             extensions=extensions,
         )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:

@@ -7,19 +7,21 @@ import torch
 
 from coldframe.errors import CheckpointError, RunNotFoundError, TokenizerError
 from coldframe.generate.engine import Engine
-from coldframe.generate.load import answers, load_model
+from coldframe.generate.load import load_model
 from coldframe.generate.sampling import Sampling
 from coldframe.run.checkpoints import (
     MODEL,
     OPTIMIZER,
     drop_optimizer,
     list_checkpoints,
+    verify,
     weights_sha256,
     write_checkpoint,
 )
 from coldframe.run.paths import RunFolder
 from coldframe.run.published import publish
 from coldframe.run.record import Recorder
+from coldframe.run.view import RunView
 from coldframe.tokens.tokenizer import Tokenizer
 from tests.generate import tiny
 
@@ -113,6 +115,15 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_named(folder, caplog):
         load_model(folder, "newest")
 
 
+def test_to_speak_only_the_weights_need_to_be_sound(folder):
+    checkpoint(folder, 10)
+    path = folder.checkpoints / "step-00000010" / OPTIMIZER
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    assert load_model(folder, 10).step == 10
+    with pytest.raises(CheckpointError, match=OPTIMIZER):
+        verify(list_checkpoints(folder)[0])
+
+
 def test_what_is_missing_is_named_with_what_to_do(folder, tmp_path):
     with pytest.raises(RunNotFoundError):
         load_model(RunFolder(tmp_path / "runs" / "nobody"))
@@ -144,6 +155,10 @@ def test_another_vocabulary_or_shape_is_refused(folder):
         load_model(folder)
 
 
-def test_only_a_run_that_was_taught_to_answer_answers():
-    assert not answers({"plan": {"kind": "pretrain"}}) and not answers({})
-    assert answers({"run": {"kind": "sft"}})
+@pytest.mark.parametrize(("kind", "answers"), [(None, False), ("pretrain", False), ("sft", True)])
+def test_only_a_run_that_was_taught_to_answer_answers(tmp_path, kind, answers):
+    folder = RunFolder(tmp_path / "taught")
+    tiny.write_run(folder, kind=kind)
+    view = RunView(folder)
+    assert view.answers() == answers
+    view.close()

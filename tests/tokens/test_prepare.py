@@ -240,6 +240,27 @@ def test_the_sample_is_capped_balanced_and_leaves_out_what_is_held_out(tmp_path,
     assert not list(training_sample([(source, 2**64) for source in opened], lambda done: None))
 
 
+def test_the_sample_rests_on_the_text_and_comes_from_all_of_it_whatever_surrounds_it(tmp_path, make_text):
+    """Lines with far more beside the text than text, and one long document, get what any other source gets."""
+    texts = [make_text(seed, 4) for seed in range(300)]
+    bare, wrapped, long = tmp_path / "bare.jsonl", tmp_path / "wrapped.jsonl", tmp_path / "long.txt"
+    bare.write_text("\n".join(json.dumps({"text": f"bare {text}"}) for text in texts))
+    wrapped.write_text("\n".join(json.dumps({"text": f"wrapped {text}", "beside": "x" * 3000}) for text in texts))
+    long.write_text("\n\n".join(f"long {text}" for text in texts * 8))
+    opened = [open_source(Source(name=path.stem, kind="prose", path=str(path))) for path in (bare, wrapped, long)]
+    sample = list(training_sample([(source, 0) for source in opened], lambda done: None, total=150_000))
+    sizes = {name: sum(len(text) for text in sample if text.startswith(name)) for name in ("bare", "wrapped", "long")}
+    assert 0.95 < sizes["bare"] / sizes["wrapped"] < 1.05
+    assert 50_000 <= sizes["long"] <= 75_000
+    places = [number for number, text in enumerate(texts) if f"wrapped {text}" in sample]
+    assert len([number for number in places if number < 150]) < 0.65 * len(places)
+    bare.write_text("\n".join(reversed(bare.read_text().splitlines())))
+    again = training_sample(
+        [(open_source(source.source), 0) for source in opened], lambda done: None, total=150_000
+    )
+    assert list(again) == sample
+
+
 # --- the embedded corpus, whole --------------------------------------------------------------------------------------
 
 
