@@ -11,6 +11,7 @@ from typing import Literal
 
 import psutil
 
+from coldframe.cgroups import cpu_quota, memory_left
 from coldframe.errors import SettingsError
 from coldframe.model.memory import PROCESS_BYTES
 
@@ -112,12 +113,8 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
 def num_cores() -> int:
     """Cores that this process may use: those it is allowed, and no more than a container's quota pays for."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
-            quota, period = file.read().split()
-        return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return allowed
+    quota = cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
 def parse_bytes(text: str) -> int:
@@ -133,26 +130,9 @@ def parse_bytes(text: str) -> int:
 
 
 def _available_memory() -> int:
-    """What the system can give away, and no more than the container's limit leaves."""
-    available = int(psutil.virtual_memory().available)
-    try:
-        with (
-            open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit,
-            open("/sys/fs/cgroup/memory.current", encoding="ascii") as used,
-        ):
-            text = limit.read().strip()
-            if text == "max":
-                return available
-            return max(0, min(available, int(text) - int(used.read()) + _reclaimable()))
-    except (OSError, ValueError):
-        return available
-
-
-def _reclaimable() -> int:
-    """What counts as used by a container but is given back on demand: files in memory, and the kernel's own caches."""
-    with open("/sys/fs/cgroup/memory.stat", encoding="ascii") as file:
-        stat = dict(line.split() for line in file)
-    return sum(int(stat.get(name, 0)) for name in ("inactive_file", "active_file", "slab_reclaimable"))
+    """What the system can give away, and no more than the limit of a container or job leaves."""
+    available, left = int(psutil.virtual_memory().available), memory_left()
+    return available if left is None else min(available, left)
 
 
 def _cpu_name() -> str:
