@@ -101,7 +101,7 @@ def _machine_checks(runs: Path) -> list[Check]:
     checks += [in_runs_folder("sqlite", folder, check_sqlite), in_runs_folder("lock", folder, check_lock)]
     return [
         *checks, check_compile(hardware), check_corpus(), check_tokenizer(), check_pages(), check_port(),
-        *(check_optional(package) for package in OPTIONAL),
+        check_host_name(socket.gethostname()), *(check_optional(package) for package in OPTIONAL),
     ]
 
 
@@ -305,6 +305,17 @@ def check_lock(scratch: Path) -> Check:
         except BlockingIOError:
             return Check(name="lock", ok=True, detail="a lock on a file keeps others out")
     return Check(name="lock", ok=False, detail="a lock on a file does not keep others out", advice=_ELSEWHERE)
+
+
+def check_host_name(name: str) -> Check:
+    """Whether the machine's own name leads to an address: torchrun's processes find each other by it."""
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError as error:
+        detail = f"{name} leads to no address ({error.strerror or error})"
+        advice = f"torchrun waits for it: add the line 127.0.1.1 {name} to /etc/hosts"
+        return Check(name="host name", ok=True, detail=detail, advice=advice)
+    return Check(name="host name", ok=True, detail=f"{name} leads to an address")
 
 
 def check_compile(hardware: Hardware) -> Check:

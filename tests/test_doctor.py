@@ -40,7 +40,7 @@ def test_this_machine_passes(tmp_path: Path) -> None:
     names = [check["name"] for check in found["checks"]]
     assert len(set(names)) == len(names)
     assert {"python", "torch", "device", "memory", "disk", "file system", "sqlite", "lock", "compile", "corpus",
-            "tokenizer", "pages", "port"} <= set(names)
+            "tokenizer", "pages", "port", "host name"} <= set(names)
     assert list(tmp_path.iterdir()) == [], "the doctor leaves nothing behind, not even the runs folder"
 
 
@@ -102,6 +102,13 @@ def test_where_nothing_can_be_written() -> None:
         check = doctor.in_runs_folder("it", Path("/proc"), look)
         assert not check.ok
         assert "/proc" in check.detail and "--runs" in check.advice
+
+
+def test_a_name_that_leads_nowhere_is_no_failure_but_is_said() -> None:
+    """Only torchrun needs it; names under .invalid never resolve (RFC 2606)."""
+    assert doctor.check_host_name("localhost").advice == ""
+    check = doctor.check_host_name("seedling.invalid")
+    assert check.ok and "seedling.invalid" in check.detail and "/etc/hosts" in check.advice
 
 
 def test_nearest_folder(tmp_path: Path) -> None:

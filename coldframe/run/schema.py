@@ -181,6 +181,14 @@ _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
 BUSY_SECONDS = 10.0
 
 
+class _Connection(sqlite3.Connection):
+    """Closes itself when nobody holds it any more, as a run that was opened in a notebook and forgotten; Python 3.13
+    would warn then."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def open_database(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
     """Open a database for writing and bring its schema up to date, each migration in one transaction.
 
@@ -206,8 +214,7 @@ def room_in_database(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
+    connection = _connect(path.absolute().as_uri())
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -225,8 +232,13 @@ def read_database(path: Path) -> sqlite3.Connection | None:
     """Open a database for reading only; None when it does not exist yet."""
     if not path.is_file():
         return None
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    return _connect(f"{path.absolute().as_uri()}?mode=ro")
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
     connection.row_factory = sqlite3.Row
     return connection
 
