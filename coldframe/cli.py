@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coldframe.errors import ColdframeError, FileError, MemoryFitError, UsageError, did_you_mean
+from coldframe.errors import ColdframeError, MemoryFitError, UsageError, did_you_mean, of_the_system
 from coldframe.threads import share_the_cores
 
 
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (OSError, sqlite3.DatabaseError) as error:
         logging.getLogger("coldframe").debug("where it happened", exc_info=True)
-        _report(_of_the_system(error), as_json)
+        _report(of_the_system(error), as_json)
         return 1
 
 
@@ -219,17 +219,6 @@ def _report(error: ColdframeError, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"error": error.as_dict()}), flush=True)
     print(f"coldframe: {error}", file=sys.stderr)
-
-
-def _of_the_system(error: OSError | sqlite3.DatabaseError) -> FileError:
-    """What the system refused, in one line."""
-    if isinstance(error, sqlite3.DatabaseError):
-        return FileError(
-            f"a database cannot be used: {error}", advice="restore the run's run.db from a copy, or move it aside"
-        )
-    path = error.filename2 or error.filename  # of a rename, where to
-    name = f"{path}: " if path else ""
-    return FileError(f"{name}{error.strerror or error}", advice="check that path, its permissions and the disk")
 
 
 def _exit_status(result: dict[str, Any]) -> int:

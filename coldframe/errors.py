@@ -27,6 +27,7 @@ A message says what happened and with which value; `advice` says what to do next
 from __future__ import annotations
 
 import difflib
+import sqlite3
 from collections.abc import Iterable
 
 
@@ -141,3 +142,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     return f"known: {', '.join(known)}" if known else "none is known"
+
+
+def of_the_system(error: OSError | sqlite3.DatabaseError) -> FileError:
+    """What the system refused, in one line."""
+    if isinstance(error, sqlite3.DatabaseError):
+        return FileError(
+            f"a database cannot be used: {error}", advice="restore the run's run.db from a copy, or move it aside"
+        )
+    path = error.filename2 or error.filename  # of a rename, where to
+    name = f"{path}: " if path else ""
+    return FileError(f"{name}{error.strerror or error}", advice="check that path, its permissions and the disk")

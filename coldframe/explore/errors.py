@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,7 @@ from coldframe.errors import (
     RequestError,
     RunNotFoundError,
     UsageError,
+    of_the_system,
 )
 
 logger = logging.getLogger("coldframe")
@@ -43,6 +45,8 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(ColdframeError, _own)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _system)
+    app.add_exception_handler(sqlite3.DatabaseError, _system)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -53,6 +57,12 @@ def _body(kind: str, message: str, advice: str) -> dict[str, dict[str, str]]:
 def _own(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ColdframeError)
     return JSONResponse({"error": error.as_dict()}, status_code=status_of(error))
+
+
+def _system(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, (OSError, sqlite3.DatabaseError))
+    logger.warning("%s %s: %s", request.method, request.url.path, error)
+    return _own(request, of_the_system(error))
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import sqlite3
 import time
-import tomllib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from coldframe.errors import SettingsError
 from coldframe.explore.cursors import Cursor, born, checkpoints_checksum, newest_cursor, parse_cursor
 from coldframe.explore.curves import CHARTED, sparkline
 from coldframe.explore.library import Library
@@ -80,11 +80,18 @@ async def _follow_run(library: Library, view: RunView, cursor: Cursor) -> AsyncI
 
 
 def _summary(library: Library, view: RunView) -> Summary:
-    return summarise(view, library.starts.state(view.folder))
+    """How a run stands; of one whose files are damaged, that."""
+    try:
+        return summarise(view, library.starts.state(view.folder))
+    except (OSError, sqlite3.DatabaseError, SettingsError) as error:
+        return unreadable(view.folder.name, error)
 
 
 def _all_news(view: RunView, cursor: Cursor) -> list[tuple[str, object, Cursor]]:
-    return list(_news(view, cursor))
+    try:
+        return list(_news(view, cursor))
+    except sqlite3.DatabaseError:  # the summary says so
+        return []
 
 
 def _news(view: RunView, cursor: Cursor) -> Iterator[tuple[str, object, Cursor]]:
@@ -151,9 +158,10 @@ def _changed_runs(
 
 def run_row(library: Library, view: RunView) -> RunRow:
     """A run as the list shows it; one that cannot be read must not hide the others."""
+    summary = _summary(library, view)
     try:
-        return RunRow(summary=_summary(library, view), sparkline=sparkline(view))
-    except (OSError, sqlite3.DatabaseError, tomllib.TOMLDecodeError) as error:
+        return RunRow(summary=summary, sparkline=sparkline(view))
+    except (OSError, sqlite3.DatabaseError) as error:
         return RunRow(summary=unreadable(view.folder.name, error), sparkline=[])
 
 

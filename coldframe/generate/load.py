@@ -55,6 +55,8 @@ def load_model(folder: RunFolder, which: Which = "newest", device: torch.device 
         TokenizerError: when the run's tokenizer is missing, damaged or of another vocabulary.
         CheckpointError: when there are no such weights, or they are damaged or of another shape.
     """
+    if folder.is_there and not folder.exists:
+        raise CheckpointError(f"run {folder.name!r} is still being prepared", advice="wait for its first checkpoint")
     if not folder.exists:
         raise RunNotFoundError(f"there is no run in {folder.path}", advice="check the name and --runs FOLDER")
     view = RunView(folder)

@@ -32,6 +32,7 @@ class TrainerLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.since = 0.0
         self._file: IO[str] | None = None
 
     def acquire(self) -> TrainerLock:
@@ -53,8 +54,9 @@ class TrainerLock:
                 f"run {self.path.parent.name!r} is already being trained by {_describe(read_holder(self.path))}",
                 advice="stop it first (coldframe stop), or train under another name",
             )
+        self.since = time.time()
         file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": self.since}))
         file.flush()
         self._file = file
         return self
@@ -89,7 +91,7 @@ def holder(path: Path) -> Holder | None:
                 return found
             time.sleep(_WAIT_SECONDS / _TRIES)
         return Holder(pid=0, host="unknown", since=0.0)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

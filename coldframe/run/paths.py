@@ -9,10 +9,11 @@ from pathlib import Path
 
 from coldframe.errors import RunNameError, RunNotFoundError, did_you_mean
 from coldframe.run.durable import fsync_folder
+from coldframe.run.lock import holder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: Folders that stand beside the runs: what runs share.
-RESERVED = frozenset({"shards", "tokenizers"})
+#: What stands beside the runs: what they share, and the explorer's database with SQLite's own files.
+RESERVED = frozenset({"shards", "tokenizers", *(f"conversations.db{end}" for end in ("", "-wal", "-shm", "-journal"))})
 
 
 def check_run_name(name: str) -> str:
@@ -95,14 +96,14 @@ class RunFolder:
         return self.path / "tokenizer.json"
 
     @property
-    def validation(self) -> Path:
-        """The held-out documents that this run is scored on, fixed at its start."""
-        return self.path / "validation"
-
-    @property
     def exists(self) -> bool:
         """Whether a run was ever planned here."""
         return self.plan_file.is_file()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is something to look at: a run, or one whose text a trainer is still preparing."""
+        return self.exists or holder(self.lock) is not None
 
     def create(self) -> None:
         """Make the folder and its parts, so that their names survive a power cut."""
@@ -129,7 +130,7 @@ def find_run(name: str, runs: Path | str = "runs") -> RunFolder:
         RunNotFoundError: when there is no such run, with the nearest names.
     """
     folder = run_folder(name, runs)
-    if not folder.exists:
+    if not folder.is_there:
         raise RunNotFoundError(
             f"no run {name!r} under {os.fspath(runs)!r}",
             advice=did_you_mean(name, [run.name for run in list_runs(runs)]) + " (another folder: --runs FOLDER)",
@@ -143,7 +144,7 @@ def list_runs(runs: Path | str = "runs") -> list[RunFolder]:
     if not root.is_dir():
         return []
     folders = (RunFolder(path) for path in root.iterdir() if _is_run_name(path.name))
-    return sorted((folder for folder in folders if folder.exists), key=lambda folder: folder.name)
+    return sorted((folder for folder in folders if folder.is_there), key=lambda folder: folder.name)
 
 
 def _is_run_name(name: str) -> bool:

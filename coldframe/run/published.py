@@ -52,8 +52,10 @@ def publish(folder: RunFolder, recorder: Recorder, tensors: Mapping[str, torch.T
         recorder.event("publish", f"weights could not be published: {error}", level="error")
         return None
     recorder.published(file=name, num_bytes=path.stat().st_size, reason=reason)
-    for old in sorted(folder.live.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
-        old.unlink()  # a reader that has it mapped keeps its pages
+    kept = recorder.published_files(KEPT)  # not by the files' times: a clock may be set back
+    for old in folder.live.glob("*.safetensors"):
+        if old.name not in kept:
+            old.unlink()  # a reader that has it mapped keeps its pages
     return path
 
 

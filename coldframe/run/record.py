@@ -83,6 +83,7 @@ class Recorder:
         code_version: str,
         environment: Json,
         changed: Json,
+        lock_since: float | None = None,
     ) -> int:
         """Open the next segment and give its number."""
         self.segment, self.step = self._newest_segment() + 1, start_step
@@ -97,6 +98,7 @@ class Recorder:
                 "code_version": code_version,
                 "environment": json.dumps(environment),
                 "changed": json.dumps(changed),
+                "lock_since": lock_since,
             },
         )
         return self.segment
@@ -272,6 +274,12 @@ class Recorder:
     def published(self, *, file: str, num_bytes: int, reason: str) -> None:
         """Write that weights can be read from a file under live/."""
         self._at_step("published", file=file, num_bytes=num_bytes, reason=reason)
+
+    def published_files(self, newest: int) -> set[str]:
+        """Names of the files that were announced last."""
+        with self._lock:
+            rows = self._connection.execute("SELECT file FROM published ORDER BY id DESC LIMIT ?", (newest,)).fetchall()
+        return {str(row[0]) for row in rows}
 
     def heartbeat(self, status: str, message: str, telemetry: Telemetry) -> None:
         """Write that the trainer lives, what it does, and what the hardware says."""

@@ -8,6 +8,7 @@ says what each table and column means; a test holds the two together.
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -171,7 +172,10 @@ CREATE TABLE leases (
 );
 """
 
-RUN_MIGRATIONS = (_M001_RUN,)
+#: By what time stands in trainer.lock a reader knows whether the newest segment is of the trainer that holds it.
+_M002_RUN = "ALTER TABLE segments ADD COLUMN lock_since REAL"
+
+RUN_MIGRATIONS = (_M001_RUN, _M002_RUN)
 EXPLORER_MIGRATIONS = (_M001_EXPLORER,)
 
 #: No room in the file itself, for the memory that its readers share, or beyond a limit on file sizes.
@@ -229,10 +233,15 @@ def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
 
 
 def read_database(path: Path) -> sqlite3.Connection | None:
-    """Open a database for reading only; None when it does not exist yet."""
+    """Open a database for reading only; None when it does not exist yet.
+
+    In a place where nobody may write (a medium, somebody else's folder) SQLite cannot make the memory that readers and
+    writers of a write-ahead log share; where none is left over from a writer, none is needed either.
+    """
     if not path.is_file():
         return None
-    return _connect(f"{path.absolute().as_uri()}?mode=ro")
+    nobody_writes = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return _connect(f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if nobody_writes else ""))
 
 
 def _connect(uri: str) -> sqlite3.Connection:

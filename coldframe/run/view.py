@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from coldframe.errors import SettingsError
 from coldframe.run.lock import Holder, holder
 from coldframe.run.paths import RunFolder
 from coldframe.run.schema import read_database
@@ -83,10 +84,25 @@ class RunView:
         self._plan: tuple[int, dict[str, Any]] | None = None
 
     def plan(self) -> dict[str, Any]:
-        """run.toml as a dictionary, read again when it changed (an extended run)."""
-        stamp = self.folder.plan_file.stat().st_mtime_ns
-        if self._plan is None or self._plan[0] != stamp:
-            self._plan = (stamp, tomllib.loads(self.folder.plan_file.read_text(encoding="utf-8")))
+        """run.toml as a dictionary, read again when it changed (an extended run); empty while a run is being prepared.
+
+        Raises:
+            SettingsError: when the file is damaged.
+            FileNotFoundError: when there is none, and nobody prepares the run.
+        """
+        try:
+            stamp = self.folder.plan_file.stat().st_mtime_ns
+            if self._plan is None or self._plan[0] != stamp:
+                self._plan = (stamp, tomllib.loads(self.folder.plan_file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            if holder(self.folder.lock) is None:
+                raise
+            return {}
+        except ValueError as error:  # not UTF-8, or not TOML
+            raise SettingsError(
+                f"{os.fspath(self.folder.plan_file)} is not a run.toml: {error}",
+                advice="restore it from a copy; the checkpoints beside it are not touched",
+            ) from error
         return self._plan[1]
 
     def answers(self) -> bool:
@@ -98,10 +114,18 @@ class RunView:
         beat = self.last("heartbeats")
         alive = holder(self.folder.lock)
         num_steps = int(self.plan().get("plan", {}).get("num_steps", 0))
-        if beat is None:
+        if beat is None or (alive is not None and self._is_of_another(alive)):
             status: Status = "preparing" if alive else "planned"
+            step, segment = (beat["step"], beat["segment"]) if beat else (0, 0)
             return RunStatus(
-                status=status, message="", step=0, num_steps=num_steps, segment=0, time=None, holder=alive, stale=False
+                status=status,
+                message="",
+                step=step,
+                num_steps=num_steps,
+                segment=segment,
+                time=None,
+                holder=alive,
+                stale=False,
             )
         said: Status = beat["status"]
         if said == "done" and beat["step"] < num_steps:  # lengthened since
@@ -117,6 +141,11 @@ class RunView:
             holder=alive,
             stale=alive is not None and time.time() - beat["time"] > STALE_SECONDS,
         )
+
+    def _is_of_another(self, alive: Holder) -> bool:
+        """Whether the newest segment is of an earlier trainer: the one that holds the lock is still loading."""
+        segment = self.last("segments")
+        return segment is not None and segment.get("lock_since") not in (None, alive.since)
 
     def last(self, table: str) -> dict[str, Any] | None:
         """The newest row of a table."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,10 @@ from typing import Literal
 
 from coldframe.errors import RequestError
 from coldframe.run import requests
-from coldframe.run.lock import read_holder
 from coldframe.run.paths import RunFolder
 from coldframe.run.record import Recorder
 from coldframe.run.requests import Request
 
-_CLOCK_SECONDS = 0.05  # a file system's clock ticks more coarsely than the system's
 _log = logging.getLogger("coldframe")
 
 
@@ -38,14 +36,14 @@ class Decision:
 class Control:
     """Collects what is wanted of the trainer. A handler only sets a flag; the loop acts."""
 
-    def __init__(self, folder: RunFolder, recorder: Recorder) -> None:
+    def __init__(self, folder: RunFolder, recorder: Recorder, earlier: Collection[Path] = ()) -> None:
+        """`earlier` are the requests that waited when this trainer took the lock: they were asked of another one."""
         self.folder, self.recorder = folder, recorder
+        self._earlier = set(earlier)
         self.checkpoint_wanted = threading.Event()
         self.stop_wanted = threading.Event()
         self._taken: dict[str, tuple[Request, Path]] = {}
         self._stuck: set[Path] = set()
-        held = read_holder(folder.lock)
-        self._since = held.since if held else 0.0
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -73,6 +71,8 @@ class Control:
         """Take what is waiting. Requests that make no sense now are refused on the spot."""
         for path in requests.waiting(self.folder):
             self._take(path, paused)
+        if not paused:
+            self._call_off_pause()
         verbs = {request.verb for request, _ in self._taken.values()}
         extend = [request for request, _ in self._taken.values() if request.verb == "extend"]
         leave: Literal["", "pause", "stop"] = ""
@@ -92,7 +92,7 @@ class Control:
     def wants_to_wake(self) -> bool:
         """While paused: whether somebody asked to go on; refuses or answers everything else."""
         self.decide(paused=True)
-        return any(request.verb == "resume" for request, _ in self._taken.values())
+        return self._asked("resume")
 
     def answer(self, verb: str, outcome: Literal["applied", "refused"], detail: str, *, only: str = "") -> None:
         """Record what became of every taken request of a verb, or of `only` one; called once it was done."""
@@ -100,11 +100,19 @@ class Control:
             if only in ("", request.id):
                 self._finish(request, path, outcome, detail)
 
+    def _asked(self, verb: str) -> bool:
+        return any(request.verb == verb for request, _ in self._taken.values())
+
+    def _call_off_pause(self) -> None:
+        """Who asks to pause and then to go on, before the next step, gets the later wish."""
+        if self._asked("resume"):
+            self.answer("pause", "refused", "a later request asked to go on, before the run had paused")
+            self.answer("resume", "applied", "the run goes on training; it had not paused yet")
+
     def _take(self, path: Path, paused: bool) -> None:
         if path in self._stuck or any(path == taken for _, taken in self._taken.values()):
             return
         try:
-            asked_before = path.stat().st_mtime < self._since - _CLOCK_SECONDS
             request = requests.read(path)
         except RequestError as error:
             _log.warning("%s", error)
@@ -114,7 +122,7 @@ class Control:
         except FileNotFoundError:  # withdrawn between the look and the reading
             return
         refusal = self._refusal(request, paused)
-        if asked_before and request.verb != "extend":
+        if path in self._earlier and request.verb != "extend":
             refusal = "it was asked of an earlier trainer, which ended without taking it"
         elif request.id in self._taken:
             refusal = "another request of the same id waits already"
@@ -124,7 +132,7 @@ class Control:
             self._taken[request.id] = (request, path)
 
     def _refusal(self, request: Request, paused: bool) -> str:
-        if request.verb == "resume" and not paused:
+        if request.verb == "resume" and not paused and not self._asked("pause"):
             return "the run is training already"
         if paused and request.verb in ("pause", "checkpoint"):
             return "the run is paused; it wrote a checkpoint when it paused"
@@ -145,6 +153,7 @@ class Control:
         )
         if request.id in self._taken and self._taken[request.id][1] == path:
             del self._taken[request.id]
+        self._earlier.discard(path)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

@@ -47,24 +47,38 @@ class Loop:
 
     def run(self, stop_at: int | None) -> End:
         """Train; at the end, whichever it is, there is a checkpoint of the last step."""
+        while True:
+            end = self._train(stop_at)
+            self._conclude(end)
+            if end != "done" or not self._lengthened():
+                break
+        self._leave(end)
+        return end
+
+    def _train(self, stop_at: int | None) -> End:
+        """Step by step, until the horizon or until somebody wants the end."""
         state, plan = self.trainer.state, self.trainer.plan
-        end: End = "done"
         with Prefetcher(
             self.stream, state.next_row, plan.batch_rows, rank=self.ranks.rank, ranks=self.ranks.count
         ) as reader:
-            while state.step < self.run_file.num_steps:
+            while True:
                 decision = self._decide(stop_at)
                 if decision.extend_to is not None:
                     self._extend(decision.extend_to, decision.extend_request)
+                if state.step >= self.run_file.num_steps:
+                    return "done"
                 if decision.checkpoint and not decision.leave:
                     self._checkpoint(decision.checkpoint)
                 if decision.leave:
-                    end = "paused" if decision.leave == "pause" else "stopped"
-                    break
+                    return "paused" if decision.leave == "pause" else "stopped"
                 self._step(reader)
                 self._after_step()
-        self._finish(end)
-        return end
+
+    def _lengthened(self) -> bool:
+        """Whether one of the requests that came until now, during the last measurements too, asked for more steps."""
+        while (decision := self._decide(None)).extend_to is not None:
+            self._extend(decision.extend_to, decision.extend_request)
+        return self.trainer.state.step < self.run_file.num_steps
 
     def _decide(self, stop_at: int | None) -> Decision:
         if self.leader is None:
@@ -166,8 +180,8 @@ class Loop:
             control.recorder.event("extend", detail, detail={"num_steps": num_steps})
             control.answer("extend", "applied", detail, only=request)
 
-    def _finish(self, end: End) -> None:
-        """The last checkpoint, then the last measurements, then the answers to who asked for the end."""
+    def _conclude(self, end: End) -> None:
+        """The last checkpoint, then the last measurements."""
         if self.leader is None:
             return
         self._checkpoint({"done": "end", "stopped": "stop", "paused": "pause"}[end])
@@ -176,12 +190,16 @@ class Loop:
             if self.run_file.train.sample_every:
                 self._sample()
             self.leader.saver.publish("end")
+
+    def _leave(self, end: End) -> None:
+        """The answers to who asked for the end; a pause is answered once the memory is free."""
+        if self.leader is None or end == "paused":
+            return
         step = self.trainer.state.step
-        control, heartbeat = self.leader.control, self.leader.heartbeat
-        if end == "paused":
-            return  # answered once the memory is free
-        heartbeat.say(end, f"at step {step}")
+        control = self.leader.control
+        self.leader.heartbeat.say(end, f"at step {step}")
         control.recorder.event(end, f"training {end} at step {step}")
+        control.answer("checkpoint", "applied", f"step {step} has a checkpoint: the run {end} there")
         for verb in ("stop", "pause"):
             control.answer(
                 verb, "applied" if verb == "stop" else "refused", f"the run {end} at step {step}, with a checkpoint"

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ import torch
 from coldframe.errors import ColdframeError, DiskFullError
 from coldframe.hardware import Hardware, detect
 from coldframe.model.parallel import Ranks, from_leader, join_ranks, leave_ranks
-from coldframe.run import checkpoints
+from coldframe.run import checkpoints, requests
 from coldframe.run.environment import code_version, environment
 from coldframe.run.lock import TrainerLock
 from coldframe.run.paths import RunFolder
@@ -66,11 +67,13 @@ def train(folder: RunFolder, settings: Settings, *, stop_at: int | None, progres
         device = read_run_file(folder).plan.device
     hardware = detect(device, settings.plan.memory)
     ranks = join_ranks(hardware.device)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to save
     try:
-        with _lock(folder, ranks):
+        with _lock(folder, ranks) as held, _nothing_to_save():
             opened = _open(folder, settings, hardware, ranks, progress)
-            return Session(opened, hardware, ranks).run(stop_at)
+            return Session(opened, hardware, ranks, held).run(stop_at)
+    except KeyboardInterrupt:
+        _log.info("stopped before training; what was prepared is kept")
+        return _unchanged(folder) if ranks.leads else None
     finally:
         leave_ranks()
 
@@ -78,11 +81,13 @@ def train(folder: RunFolder, settings: Settings, *, stop_at: int | None, progres
 class Session:
     """A run being trained by this process (and its peers)."""
 
-    def __init__(self, opened: Opened, hardware: Hardware, ranks: Ranks) -> None:
-        self.opened, self.hardware, self.ranks = opened, hardware, ranks
+    def __init__(self, opened: Opened, hardware: Hardware, ranks: Ranks, held: Held) -> None:
+        self.opened, self.hardware, self.ranks, self.held = opened, hardware, ranks, held
         self.run_file = opened.run_file
         self.folder = opened.folder
         self._reason = "start" if opened.is_new else "resume"
+        self._changed = opened.changed
+        self._energy_joules = 0.0
         prepare_torch(self.run_file.plan)
 
     def run(self, stop_at: int | None) -> Outcome | None:
@@ -92,7 +97,7 @@ class Session:
             return None
         recorder = Recorder(self.folder)
         try:
-            control = Control(self.folder, recorder)
+            control = Control(self.folder, recorder, self.held.earlier)
             with control.signals():
                 while True:
                     end, outcome = self._stretch(recorder, control, stop_at)
@@ -100,7 +105,7 @@ class Session:
                         return outcome
                     if not self._sleep(recorder, control):
                         return dataclasses.replace(outcome, status="stopped")
-                    self._reason = "resume after a pause"
+                    self._reason, self._changed = "resume after a pause", {}
         finally:
             recorder.close()
 
@@ -153,7 +158,7 @@ class Session:
             except BaseException as error:
                 self._failed(recorder, heartbeat, error)
                 raise
-        self.run_file = loop.run_file
+        self.run_file, self._energy_joules = loop.run_file, heartbeat.energy_joules
         outcome = Outcome(
             run=self.folder.name,
             step=state.step,
@@ -180,7 +185,7 @@ class Session:
             load_checkpoint(trainer, found or checkpoints.find_checkpoint(self.folder, step))
             if recorder is not None:
                 trainer.state.best_step, trainer.state.best_bpb = recorder.best_checkpoint(before=step)
-            if self._reason == "resume" and {"plan.device", "plan.device_batch"} & self.opened.changed.keys():
+            if {"plan.device", "plan.device_batch"} & self._changed.keys():
                 trainer.state.device_batch = self.run_file.plan.device_batch
         else:
             trainer.state.stages = [dict(stage) for stage in self.opened.first_stages]
@@ -195,7 +200,8 @@ class Session:
                 checkpoint=found.path.name if found else None,
                 code_version=code_version(),
                 environment=environment(),
-                changed=self.opened.changed,
+                changed=self._changed,
+                lock_since=self.held.since,
             )
             self._record_beginning(recorder, trainer, warnings, probed)
         return trainer
@@ -204,7 +210,7 @@ class Session:
         step = trainer.state.step
         for text in warnings:
             recorder.event("checkpoint", text, level="warning")
-        for name, change in self.opened.changed.items():
+        for name, change in self._changed.items():
             recorder.event("settings", f"{name}: {change}", level="warning")
             _log.warning("changed setting: %s: %s", name, change)
         if step == 0:
@@ -221,7 +227,8 @@ class Session:
         freed = "the process lives on and holds no model"
         control.answer("pause", "applied", f"paused at step {recorder.step} with a checkpoint; {freed}")
         recorder.event("paused", f"training paused at step {recorder.step}")
-        heartbeat = Heartbeat(recorder, torch.device("cpu"), flops_per_token=0, peak_flops=None)
+        device = torch.device(self.run_file.plan.device)
+        heartbeat = Heartbeat(recorder, device, flops_per_token=0, peak_flops=None, energy_joules=self._energy_joules)
         heartbeat.status = "paused"
         with heartbeat:
             while True:
@@ -246,15 +253,51 @@ class Session:
             recorder.event("failed", message, level="error")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The run's lock, held: since when, and the requests that waited then, which were asked of an earlier trainer."""
+
+    since: float | None = None
+    earlier: tuple[Path, ...] = ()
+
+
 @contextlib.contextmanager
-def _lock(folder: RunFolder, ranks: Ranks) -> Iterator[None]:
+def _lock(folder: RunFolder, ranks: Ranks) -> Iterator[Held]:
     """The run's lock, which rank 0 takes for all."""
     if not ranks.leads:
-        yield
+        yield Held()
         return
     folder.path.mkdir(parents=True, exist_ok=True)
-    with TrainerLock(folder.lock):
+    with TrainerLock(folder.lock) as lock:
+        yield Held(since=lock.since, earlier=tuple(requests.waiting(folder)))
+
+
+@contextlib.contextmanager
+def _nothing_to_save() -> Iterator[None]:
+    """Until `Control.signals`, SIGTERM leaves at once, as Ctrl-C does, and SIGUSR1 asks for nothing."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
         yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _unchanged(folder: RunFolder) -> Outcome:
+    """The outcome of a trainer that was stopped before it had a model: the run stands where it stood."""
+    found = checkpoints.list_checkpoints(folder)
+    state = checkpoints.read_state(found[0]) if found else {}
+    return Outcome(
+        run=folder.name,
+        step=found[0].step if found else 0,
+        train_loss=None,
+        val_bpb=None,
+        num_tokens=int(state.get("num_tokens", 0)),
+        tokens_per_second=None,
+        peak_memory_bytes=0,
+        weights_sha256=found[0].weights_sha256 if found else "",
+        status="stopped",
+    )
 
 
 def _open(folder: RunFolder, settings: Settings, hardware: Hardware, ranks: Ranks, progress: Progress) -> Opened:

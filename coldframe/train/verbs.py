@@ -261,10 +261,14 @@ def _start(folder: RunFolder, seconds: float) -> dict[str, Any]:
         process = spawn_trainer(folder)
         deadline = time.monotonic() + max(seconds, START_SECONDS)
         while time.monotonic() < deadline:
-            if view.cursor()["segments"] > before:
+            trains = holder(folder.lock)
+            if view.cursor()["segments"] > before and trains is not None and trains.pid == process.pid:
                 return _outcome(
                     folder, view.status().step, "applied", f"trainer {process.pid} started; it prints to {folder.log}"
                 )
+            if process.poll() is not None and trains is not None:
+                detail = f"it is being trained already, by process {trains.pid} on {trains.host}"
+                return _outcome(folder, view.status().step, "refused", detail)
             if process.poll() is not None:
                 raise RequestError(f"the trainer ended with status {process.returncode}", advice=f"see {folder.log}")
             time.sleep(_POLL_SECONDS)

@@ -81,7 +81,7 @@ def test_stop_outweighs_pause(control: Control) -> None:
 @pytest.mark.parametrize("paused, refused", [(False, {"resume"}), (True, {"pause", "checkpoint", "extend"})])
 def test_what_makes_no_sense_now_is_refused_at_once(control: Control, paused: bool, refused: set[str]) -> None:
     """A training run cannot be woken; a paused one neither paused, saved nor extended."""
-    for verb in ("pause", "resume", "checkpoint", "stop"):
+    for verb in ("resume", "pause", "checkpoint", "stop"):
         ask(control, verb)
     ask(control, "extend", num_steps=50)
     control.decide(paused=paused)
@@ -164,14 +164,32 @@ def test_the_same_file_by_hand_twice(control: Control) -> None:
 
 @pytest.mark.parametrize("verb", ["stop", "pause", "checkpoint"])
 def test_what_an_earlier_trainer_was_asked_is_not_done_by_the_next(control: Control, verb: str) -> None:
-    """A request left behind by a trainer that died must not stop the one that was started since."""
-    ask(control, verb)
-    [path] = waiting(control.folder)
-    os.utime(path, (time.time() - 60, time.time() - 60))
-    assert control.decide().leave == ""
+    """A request left behind by a trainer that died must not stop the one that was started since.
+
+    One that comes now is taken, whatever its file's time says: a clock may have been set back, and a file may have been
+    written long before it got its name.
+    """
+    left = ask(control, verb)
+    control = Control(control.folder, control.recorder, earlier=waiting(control.folder))
+    came = ask(control, verb)
+    for path in waiting(control.folder):
+        os.utime(path, (time.time() - 3600, time.time() - 3600))
+    decision = control.decide()
+    assert decision.leave or decision.checkpoint
     [row] = outcomes(control)
-    assert row["outcome"] == "refused"
+    assert (row["request"], row["outcome"]) == (left, "refused")
     assert "earlier trainer" in row["detail"]
+    control.answer(verb, "applied", "done")
+    assert [row["request"] for row in outcomes(control)] == [left, came]
+
+
+def test_who_asks_to_pause_and_then_to_go_on_gets_the_later_wish(control: Control) -> None:
+    """Both came between the same two steps: nothing pauses, and both outcomes say what happened."""
+    ask(control, "pause")
+    ask(control, "resume")
+    assert control.decide().leave == ""
+    assert [(row["verb"], row["outcome"]) for row in outcomes(control)] == [("pause", "refused"), ("resume", "applied")]
+    assert waiting(control.folder) == []
 
 
 def test_signals_set_flags_and_nothing_else(control: Control) -> None:
