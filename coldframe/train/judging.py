@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from coldframe.errors import SourceError
+from coldframe.errors import SettingsError, SourceError
 from coldframe.evaluate.bits_per_byte import Scored, bits_per_byte
 from coldframe.generate.engine import Engine
 from coldframe.generate.sampling import Sampling
@@ -17,6 +17,30 @@ from coldframe.train.allocator import give_back_memory
 from coldframe.train.trainer import Trainer, is_out_of_memory
 
 _log = logging.getLogger("coldframe")
+
+
+def prompt_ids(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, list[int]]:
+    """What the model is given to go on from, by the prompt's text."""
+    return {text: [tokenizer.bos, *tokenizer.encode(text)] for text in texts}
+
+
+def shortened(text: str) -> str:
+    """A prompt in a message."""
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")
+
+
+def check_prompts(settings: TrainSettings, tokenizer: Tokenizer, context: int) -> None:
+    """Refuse prompts that leave the model no room.
+
+    Raises:
+        SettingsError: naming the first.
+    """
+    for text, ids in prompt_ids(settings.sample_prompts, tokenizer).items():
+        if len(ids) > context:
+            raise SettingsError(
+                f"the sample prompt {shortened(text)} has {len(ids)} tokens, the context {context}",
+                advice="shorten it (train.sample_prompts)",
+            )
 
 
 class Judge:
@@ -104,8 +128,11 @@ class Judge:
             seed=step,
             max_tokens=min(self.settings.sample_tokens, self.trainer.plan.context // 2),
         )
-        prompts = [[self.tokenizer.bos, *self.tokenizer.encode(text)] for text in self.settings.sample_prompts]
-        for text, made in zip(self.settings.sample_prompts, engine.generate(prompts, sampling), strict=True):
+        prompts = prompt_ids(self.settings.sample_prompts, self.tokenizer)
+        for text in [text for text, ids in prompts.items() if len(ids) > self.trainer.plan.context]:
+            self._not_measured("sample", f"sample of {shortened(text)}", "the prompt is longer than the context")
+            del prompts[text]
+        for text, made in zip(prompts, engine.generate(list(prompts.values()), sampling), strict=True):
             self.recorder.sample(
                 prompt=text,
                 text=made.text,

@@ -19,6 +19,7 @@ from coldframe.settings import PlanSettings, Settings, check_field
 from coldframe.tokens.prepare import prepare
 from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
+from coldframe.train.judging import check_prompts
 from coldframe.train.mixing import check_shares, first_stage
 from coldframe.train.runfile import RunFile, apply_changes, read_run_file, save_run_file, write_run_file
 
@@ -80,6 +81,7 @@ def open_new(
     if measure and settings.plan.minutes and not (settings.plan.num_steps or settings.plan.num_tokens):
         reasoned = _within_minutes(plan_settings, hardware, settings, measure)
     check_fits(reasoned, plan_settings, hardware)
+    check_prompts(settings.train, prepared.tokenizer, reasoned.plan.context)
     stage = first_stage(prepared.sources, {source.name: source for source in wanted})
     folder.create()
     shutil.copyfile(prepared.tokenizer_path, folder.tokenizer)

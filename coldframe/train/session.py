@@ -224,13 +224,13 @@ class Session:
     def _sleep(self, recorder: Recorder, control: Control) -> bool:
         """Hold no memory until somebody wakes or stops the run; whether to go on."""
         give_back_memory(torch.device(self.run_file.plan.device))
-        freed = "the process lives on and holds no model"
-        control.answer("pause", "applied", f"paused at step {recorder.step} with a checkpoint; {freed}")
-        recorder.event("paused", f"training paused at step {recorder.step}")
         device = torch.device(self.run_file.plan.device)
         heartbeat = Heartbeat(recorder, device, flops_per_token=0, peak_flops=None, energy_joules=self._energy_joules)
         heartbeat.status = "paused"
         with heartbeat:
+            freed = "the process lives on and holds no model"
+            control.answer("pause", "applied", f"paused at step {recorder.step} with a checkpoint; {freed}")
+            recorder.event("paused", f"training paused at step {recorder.step}")
             while True:
                 woken = control.wants_to_wake()
                 if woken or control.stop_wanted.is_set() or control.decide(paused=True).leave == "stop":

@@ -44,6 +44,12 @@ def test_a_damaged_run_does_not_hide_the_others(runs: Path, serve: Serve) -> Non
     assert rows["good"]["state"] == "idle" and rows["good"]["step"] == 5
     for name in ("no-toml", "no-database"):
         assert rows[name]["state"] == "critical" and rows[name]["sentence"].startswith("Cannot be read: ")
+    for page, status, kind in (("no-toml", 400, "Settings"), ("no-database", 500, "File")):
+        for part in (".json", "/plan.json", "/chat.json"):
+            answer = served.client.get(f"/runs/{page}{part}")
+            if answer.status_code != 200:
+                error = answer.json()["error"]
+                assert (answer.status_code, error["kind"]) == (status, kind) and "bug" not in error["advice"]
     shutil.rmtree(runs / "gone")
     assert len(served.client.get("/runs.json").json()["runs"]) == 3
     held = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if _is_open(number)]

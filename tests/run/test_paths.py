@@ -31,6 +31,8 @@ from coldframe.run.paths import find_run, list_runs, run_folder
         "a" * 65,
         "shards",
         "tokenizers",
+        "conversations.db",
+        "conversations.db-wal",
     ],
 )
 def test_names_that_are_not_plain(tmp_path: Path, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,18 @@ def test_the_newest_is_read_with_its_step(folder: RunFolder, recorder: Recorder,
     assert found is not None
     assert found[0].step == 3
     assert torch.equal(found[1]["head"], weights(3)["head"])
+    assert len(list(folder.live.glob("*.safetensors"))) == KEPT
+
+
+def test_a_clock_that_was_set_back_costs_no_weights(folder: RunFolder, recorder: Recorder, view: RunView) -> None:
+    """What was announced last is kept, not what has the newest time."""
+    for step in (1, 2, 3):
+        recorder.step = step
+        path = publish(folder, recorder, weights(step), reason="lease")
+        assert path is not None
+        os.utime(path, (time.time() - 3600 * step, time.time() - 3600 * step))
+    found = load_newest(view)
+    assert found is not None and found[0].step == 3
     assert len(list(folder.live.glob("*.safetensors"))) == KEPT
 
 

@@ -153,7 +153,11 @@ class Bench:
 
     def ask(self, *words: str) -> Ended:
         """Any other verb on this bench's runs."""
-        return Running([sys.executable, "-m", "coldframe", *words, "--runs", str(self.runs), "--json"]).end()
+        return self.start_verb(*words).end()
+
+    def start_verb(self, *words: str) -> Running:
+        """The same, not waited for."""
+        return Running([sys.executable, "-m", "coldframe", *words, "--runs", str(self.runs), "--json"])
 
     def newest(self, name: str) -> int:
         """The step of the newest checkpoint folder, 0 without one; by name alone, which is quick."""

@@ -81,7 +81,7 @@ def test_stopped_paused_and_woken(bench: Bench, once: Straight, coldframe: Comma
         "train", "--run", name, "--runs", bench.runs, "--json", "--recipe", bench.recipe(), "--stop-at", 7
     )
     assert (ended.status, ended.json["status"], ended.json["step"]) == (0, "stopped", 7)
-    trainer = bench.start(name)
+    trainer = bench.start(name, "--set", "train.sample_every=30")
     trainer.wait_for(lambda: bench.newest(name) >= 10)
     trainer.wait_for(lambda: saved_on_signal(bench, name, trainer))
     request = new_request("pause", {})
@@ -106,6 +106,8 @@ def test_stopped_paused_and_woken(bench: Bench, once: Straight, coldframe: Comma
         "resume after a pause",
         "resume",
     ]
+    changed = [row["changed"] for row in bench.rows(name, "segments")]
+    assert changed == [{}, {"train.sample_every": "20 -> 30"}, {}, {}], "a change is told once, not at every waking"
 
 
 def killed_and_resumed(bench: Bench, name: str, recipe: Path, seed: int, *, kills: int, ranks: int = 1) -> Ended:
