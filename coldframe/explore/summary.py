@@ -17,6 +17,10 @@ from coldframe.run.view import RunStatus, RunView
 
 #: The trend and the speed are taken over at most this many of the newest steps.
 RECENT_STEPS = 1000
+#: What a step takes is the median over at most this many of them.
+PACE_STEPS = 300
+#: Between two heartbeats lie five seconds at most; where more lie, the machine slept or its clock was set.
+MOST_BETWEEN_BEATS_SECONDS = 10.0
 #: The metric of `evals` that is bits per byte.
 BPB_METRIC = "bits_per_byte"
 
@@ -86,7 +90,7 @@ class _Recent:
 
     step: np.ndarray
     loss: np.ndarray
-    time: np.ndarray
+    seconds: np.ndarray
     speed: np.ndarray
 
 
@@ -95,7 +99,7 @@ def summarise(view: RunView, start: Start | None) -> Summary:
     status, plan, beat = view.status(), view.plan(), view.last("heartbeats")
     recent = _recent(view)
     step = max(status.step, int(recent.step[-1]) if len(recent.step) else 0)
-    pace = _seconds_per_step(recent)
+    pace = _seconds_per_step(view, recent)
     every = find_setting(plan, "checkpoint_every")
     next_step = (
         min((step // every + 1) * every, status.num_steps or step + every)
@@ -182,14 +186,14 @@ def find_setting(plan: Mapping[str, Any], name: str) -> Any:
 
 def _recent(view: RunView) -> _Recent:
     rows = view.query(
-        "SELECT step, train_loss, time, tokens_per_second FROM steps WHERE id > (SELECT MAX(id) FROM steps) - ?"
+        "SELECT step, train_loss, seconds, tokens_per_second FROM steps WHERE id > (SELECT MAX(id) FROM steps) - ?"
         # A step that had nothing to learn from has no loss, and a gradient of 0.
         " AND (train_loss IS NOT NULL OR grad_norm IS NULL OR grad_norm != 0)"
         " AND segment = (SELECT segment FROM steps ORDER BY id DESC LIMIT 1) ORDER BY id",
         (RECENT_STEPS,),
     )
     table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 4)
-    return _Recent(step=table[:, 0], loss=table[:, 1], time=table[:, 2], speed=table[:, 3])
+    return _Recent(step=table[:, 0], loss=table[:, 1], seconds=table[:, 2], speed=table[:, 3])
 
 
 def _smoothed(loss: np.ndarray) -> tuple[float | None, int]:
@@ -200,13 +204,29 @@ def _smoothed(loss: np.ndarray) -> tuple[float | None, int]:
     return float(np.nanmean(newest)), len(newest)
 
 
-def _seconds_per_step(recent: _Recent) -> float | None:
-    """Wall time a step, evaluations and checkpoints included; needs ten steps."""
-    if len(recent.step) < 10:
+def _seconds_per_step(view: RunView, recent: _Recent) -> float | None:
+    """What a step takes, with its part of the measuring and saving between steps; None before ten steps.
+
+    The wall clock may be set, and runs on while the machine sleeps, so the steps' own durations are what counts.
+    """
+    if len(recent.seconds) < 10:
         return None
-    first = max(0, len(recent.step) - 300)
-    steps = recent.step[-1] - recent.step[first]
-    return float((recent.time[-1] - recent.time[first]) / steps) if steps > 0 else None
+    pace = float(np.median(recent.seconds[-PACE_STEPS:])) + _seconds_between_steps(view)
+    return pace if pace > 0 else None
+
+
+def _seconds_between_steps(view: RunView) -> float:
+    """What evaluations, samples and checkpoints took lately, for each step; as the heartbeats tell it."""
+    rows = view.query(
+        "SELECT step, time, status IN ('evaluating', 'sampling', 'checkpointing') FROM heartbeats"
+        " WHERE id > (SELECT MAX(id) FROM heartbeats) - ?"
+        " AND segment = (SELECT segment FROM heartbeats ORDER BY id DESC LIMIT 1) ORDER BY id",
+        (RECENT_STEPS,),
+    )
+    beats = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 3)
+    steps = beats[-1, 0] - beats[0, 0] if len(beats) else 0.0
+    apart = np.clip(np.diff(beats[:, 1]), 0.0, MOST_BETWEEN_BEATS_SECONDS)
+    return float((apart * beats[:-1, 2]).sum() / steps) if steps > 0 else 0.0
 
 
 def _last_checkpoint(view: RunView) -> int | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 
+import pytest
+
 from coldframe.explore.starts import Start
 from coldframe.explore.summary import find_setting, summarise
+from coldframe.run.paths import RunFolder
 from coldframe.run.record import Recorder
 from coldframe.run.view import RunView
 from tests.explore.made import Trainer, make_run, step_row
@@ -28,6 +32,40 @@ def test_a_training_run_says_loss_direction_speed_and_what_is_next(runs: Path) -
         assert part in found.sentence
     assert found.next_checkpoint_step == 150 and found.offers == ("pause", "checkpoint", "stop")
     assert found.val_bpb is not None and (found.val_bpb.value, found.val_bpb.source) == (2.25, "all")
+
+
+def test_neither_a_clock_set_back_nor_a_sleep_changes_what_is_left(runs: Path) -> None:
+    """The steps' own durations count, half a second each here, and the four seconds that were spent on measuring."""
+    trainer = Trainer(make_run(runs, "a", steps=40), pace=0.01)
+    trainer.status = "paused"  # it holds the run and says that it trains, but writes no further step
+    with trainer:
+        for jump in (-86400.0, -3600.0, 86400.0):
+            _tell_times(trainer.folder, jump)
+            found = summarise(RunView(trainer.folder), None)
+            assert found.next_checkpoint_seconds == pytest.approx(10 * 0.6)
+            assert found.seconds_left == pytest.approx(160 * 0.6)
+            assert "next checkpoint in about 6 s; about 2 min left" in found.sentence
+
+
+def _tell_times(folder: RunFolder, jump: float) -> None:
+    """Row times with a jump of the clock amid the steps; heartbeats with one evaluation of 4 s, and the same jump."""
+    now = time.time()
+    with sqlite3.connect(folder.database) as database:
+        database.execute("UPDATE steps SET time = ?1 + step / 2.0 + (step > 20) * ?2", (now, jump))
+        database.execute("DELETE FROM heartbeats")
+        for step, ago, status in (
+            (0, 60.0 + jump, "training"),
+            (20, 50.0 + jump, "training"),  # the clock was set, or the machine slept, from here on
+            (20, 50.0, "evaluating"),
+            (20, 46.0, "training"),
+            (40, 0.0, "training"),
+        ):
+            database.execute(
+                "INSERT INTO heartbeats (step, segment, time, pid, host, status, message)"
+                " VALUES (?, 1, ?, 1, '', ?, '')",
+                (step, now - ago, status),
+            )
+    database.close()
 
 
 def test_a_dead_trainer_is_told_with_the_step_it_can_go_on_from(runs: Path) -> None:
