@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import select
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -30,33 +32,24 @@ def train_and_explore(verb: TrainVerb, progress: Progress) -> dict[str, Any] | N
     if not verb.explore or os.environ.get("RANK", "0") != "0":  # one explorer, whatever the number of ranks
         return _said_next(verb, train_run(verb, progress))
     explorer = settings_of(verb).explore
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "coldframe",
-            "explore",
-            "--runs",
-            str(verb.runs),
-            "--host",
-            explorer.host,
-            "--port",
-            str(explorer.port),
-            "--json",
-            "--quiet",
-        ],
+    port = explorer.port
+    if _is_taken(explorer.host, port):
+        _log.warning("port %d on %s cannot be had; the explorer takes a free one", port, explorer.host)
+        port = 0
+    command = [sys.executable, "-m", "coldframe", "explore", "--runs", str(verb.runs), "--host", explorer.host]
+    with subprocess.Popen(
+        [*command, "--port", str(port), "--json", "--quiet"],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
         preexec_fn=end_with_parent,
-    )
-    try:
-        _log.info("the explorer is open at %s", _ready_url(process))
-        return _said_next(verb, train_run(verb, progress))
-    finally:
-        process.terminate()
-        process.wait(timeout=_READY_SECONDS)
+    ) as process:
+        try:
+            _log.info("the explorer is open at %s", _ready_url(process))
+            return _said_next(verb, train_run(verb, progress))
+        finally:
+            process.terminate()
 
 
 def explore(settings: ExploreSettings) -> None:
@@ -89,6 +82,17 @@ def _said_next(verb: TrainVerb, result: dict[str, Any] | None) -> dict[str, Any]
     return result
 
 
+def _is_taken(host: str, port: int) -> bool:
+    """Whether somebody else listens on a port, or it is not for us; what is wrong with a host, the explorer says."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno in (errno.EADDRINUSE, errno.EACCES)
+    return False
+
+
 def _ready_url(process: subprocess.Popen[str]) -> str:
     """The address that the explorer says it answers at.
 
@@ -99,11 +103,10 @@ def _ready_url(process: subprocess.Popen[str]) -> str:
     readable, _, _ = select.select([process.stdout], [], [], _READY_SECONDS)
     line = process.stdout.readline() if readable else ""
     try:
-        return str(json.loads(line)["url"])
+        said = json.loads(line)
+        if "url" in said:
+            return str(said["url"])
+        why = f"the explorer did not start: {said['error']['message']}"
     except (ValueError, KeyError):
-        advice = "train without --explore, or choose another port with --set explore.port=0"
-        try:
-            error = json.loads(line)["error"]
-            raise ServeError(error["message"], advice=error["advice"] or advice) from None
-        except (ValueError, KeyError):
-            raise ServeError("the explorer did not start", advice=advice) from None
+        why = "the explorer did not start"
+    raise ServeError(why, advice="train without --explore, or with --set explore.host=127.0.0.1")

@@ -377,7 +377,7 @@ def check_port(page: PageSettings = PageSettings()) -> Check:  # noqa: B008 (fro
             probe.bind((page.host, page.port))
         except OSError as error:
             detail = f"{page.host}:{page.port} cannot be had: {error.strerror}"
-            advice = "perhaps an explorer is open there already; another port: --set explore.port=0 or explore --port 0"
+            advice = "perhaps an explorer is open there already; train --explore and explore --port 0 take a free one"
             return Check(name="port", ok=True, detail=detail, advice=advice)
     return Check(name="port", ok=True, detail=f"{page.host}:{page.port} is free for the explorer")
 

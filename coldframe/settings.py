@@ -132,7 +132,7 @@ class PageSettings:
     host: str = "127.0.0.1"
     """Address that the explorer listens on."""
     port: int = 8400
-    """Port that the explorer listens on; 0 finds a free one."""
+    """Port that the explorer listens on; where it is taken, or 0, a free one is found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
