@@ -162,7 +162,13 @@ def _begin(library: Library, view: RunView, body: ChatBody) -> Turn:
         conversation, manner = found.id, found.mode
     said = talks.say(conversation, Message(role="user", text=body.text, sampling={})) if body.text else None
     return Turn(
-        view=view, mode=manner, conversation=conversation, question=said, which=body.which, sampling=body.sampling
+        view=view,
+        mode=manner,
+        conversation=conversation,
+        begun=body.conversation is None,
+        question=said,
+        which=body.which,
+        sampling=body.sampling,
     )
 
 

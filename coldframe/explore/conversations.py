@@ -124,6 +124,16 @@ class Conversations:
         with self._lock, room_in_database(self._path):
             self._open().execute("DELETE FROM messages WHERE id = ?", (message,))
 
+    def drop_empty(self, id: int) -> bool:
+        """Forget a conversation in which nothing is said; False when something is."""
+        with self._lock, room_in_database(self._path):
+            done = self._open().execute(
+                "DELETE FROM conversations WHERE id = ?1"
+                " AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?1)",
+                (id,),
+            )
+            return done.rowcount > 0
+
     def listed(self, run: str | None = None, limit: int = 100) -> list[Conversation]:
         """The newest conversations, of one run or of all."""
         rows = self._read(

@@ -32,6 +32,8 @@ class Turn:
     view: RunView
     mode: Mode
     conversation: int
+    begun: bool
+    """Whether this turn began the conversation."""
     question: int | None
     """The id of what the person said; None when the model is to go on by itself."""
     which: Which
@@ -89,18 +91,19 @@ def speak(turn: Turn, speakers: Speakers, conversations: Conversations, tell: Te
             speaker.turn.release()
         tell("end", _keep(turn.conversation, said, conversations))
     except ColdframeError as error:
-        if not isinstance(error, DiskFullError):
-            _keep_or_take_back(turn, said, conversations)
-        tell("error", error.as_dict())
+        full = isinstance(error, DiskFullError)  # then nothing can be taken back either
+        kept = turn.conversation if full else _keep_or_take_back(turn, said, conversations)
+        tell("error", {**error.as_dict(), "conversation": kept})
     except Exception as error:  # a thread's last resort: the page must hear of it, and the log gets the trace
         logger.exception("a turn of conversation %d failed", turn.conversation)
-        _keep_or_take_back(turn, said, conversations)
+        kept = _keep_or_take_back(turn, said, conversations)
         tell(
             "error",
             {
                 "kind": type(error).__name__,
                 "message": str(error),
                 "advice": "this is a bug of coldframe; the log has its trace",
+                "conversation": kept,
             },
         )
 
@@ -150,13 +153,20 @@ def _sampling(body: SamplingBody) -> Sampling:
     return Sampling(**values)
 
 
-def _keep_or_take_back(turn: Turn, said: _Said | None, conversations: Conversations) -> None:
-    """After an error: keep what was said till then; of a question without any answer, nothing."""
+def _keep_or_take_back(turn: Turn, said: _Said | None, conversations: Conversations) -> int | None:
+    """After an error: keep what was said till then; of a question without any answer, nothing.
+
+    Gives the conversation, or None when nothing is left of it.
+    """
     if said is not None and said.parts:
         said.finish = "error"
         _keep(turn.conversation, said, conversations)
-    elif turn.question is not None:
+        return turn.conversation
+    if turn.question is not None:
         conversations.take_back(turn.question)
+    if turn.begun and conversations.drop_empty(turn.conversation):
+        return None
+    return turn.conversation
 
 
 def _keep(conversation: int, said: _Said, conversations: Conversations) -> dict[str, Any]:

@@ -141,9 +141,11 @@ def test_what_cannot_be_answered_says_why(runs: Path, serve: Serve) -> None:
     assert client.post("/runs/a/chat", json={"text": "x", "sampling": {"temperature": -1}}).status_code == 422
     full = turn(client, "a", text="The garden grows. " * 40)
     assert full[-1][0] == "error" and full[-1][1]["kind"] == "ContextFull" and full[-1][1]["advice"]
-    talk = full[0][1]["conversation"]  # which goes on with a shorter question
+    talk = turn(client, "a", text="The", sampling={"max_tokens": 2})[-1][1]["conversation"]
+    full = turn(client, "a", text="The garden grows. " * 40, conversation=talk)
+    assert full[-1][0] == "error" and full[-1][1]["conversation"] == talk  # which goes on with a shorter question
     assert turn(client, "a", text="The", conversation=talk, sampling={"max_tokens": 2})[-1][0] == "end"
-    assert len(client.get(f"/conversations/{talk}.json").json()["messages"]) == 2
+    assert len(client.get(f"/conversations/{talk}.json").json()["messages"]) == 4
     assert client.post("/runs/a/chat", json={"text": "x", "sampling": {"top_k": 10**30}}).status_code == 422
     (folder.checkpoints / "step-00000040" / "model.safetensors").write_bytes(b"broken")
     other = serve(runs).client
@@ -151,6 +153,15 @@ def test_what_cannot_be_answered_says_why(runs: Path, serve: Serve) -> None:
     assert broken[-1][0] == "error" and broken[-1][1]["kind"] == "Checkpoint"
     shutil.rmtree(folder.checkpoints / "step-00000040")
     assert other.get("/runs/a/chat.json").json()["ready"] is False
+
+
+def test_a_conversation_that_began_with_a_failure_is_not_kept(runs: Path, serve: Serve) -> None:
+    make_model(make_run(runs, "a", steps=40)).close()
+    client = serve(runs).client
+    for body in ({"text": "The", "which": 399}, {"text": "The garden grows. " * 40}, {"text": "", "which": 399}):
+        failed = turn(client, "a", **body)
+        assert failed[-1][0] == "error" and failed[-1][1]["conversation"] is None, body
+        assert client.get("/conversations.json").json()["conversations"] == [], body
 
 
 def test_closing_the_line_stops_the_model_and_keeps_what_it_said(runs: Path, serve: Serve) -> None:
@@ -204,6 +215,19 @@ def test_the_page_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
     expect(page.locator("#log .turn.user")).to_have_text("The garden")
     expect(page.locator("#log .turn.assistant")).to_have_count(2)
     recorder.close()
+
+
+def test_the_page_begins_anew_after_a_beginning_that_failed(runs: Path, serve: Serve, open_page: OpenPage) -> None:
+    make_model(make_run(runs, "a", steps=40)).close()
+    page = open_page(f"{serve(runs).url}/runs/a")
+    page.get_by_text("How the next token is drawn").click()
+    page.get_by_label("tokens at most").fill("2")
+    page.locator("#say").fill("The garden grows. " * 40)
+    page.locator("#send").click()
+    expect(page.locator("#log .turn.assistant .meta.trouble")).to_be_visible()
+    page.locator("#say").fill("The")
+    page.locator("#send").click()
+    expect(page.locator("#log .turn.assistant .meta").last).to_contain_text("2 tokens")
 
 
 def test_on_a_full_disk_one_line_says_so(runs: Path, serve: Serve) -> None:

@@ -148,7 +148,7 @@ export class Chat {
       else if (kind === "waiting") put(this.note, data.message);
       else if (kind === "token") this.write(words, data.text);
       else if (kind === "end") this.ended(turn, data);
-      else if (kind === "error") throw Object.assign(new Error(data.message), data);
+      else if (kind === "error") { this.conversation = data.conversation; throw Object.assign(new Error(data.message), data); }
     }
   }
 
