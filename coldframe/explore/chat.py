@@ -53,7 +53,7 @@ def speaker_json(request: Request, name: str) -> SpeakerAnswer:
 
 @router.post("/runs/{name}/chat/lease")
 async def lease(request: Request, name: str) -> SpeakerAnswer:
-    """Say that somebody talks: the trainer publishes fresh weights for the next minute, and they are loaded ahead."""
+    """Say that somebody talks: a trainer publishes fresh weights for the next minute, and they are loaded ahead."""
     library: Library = request.app.state.library
     view = await run_in_threadpool(library.view, name)
     await run_in_threadpool(_take_lease, view)
@@ -127,7 +127,8 @@ def _mode(view: RunView) -> Mode:
 
 
 def _take_lease(view: RunView) -> None:
-    take_lease(view.folder, f"explorer-{os.getpid()}", "chat")
+    if holder(view.folder.lock) is not None:  # with nobody training, nobody would publish
+        take_lease(view.folder, f"explorer-{os.getpid()}", "chat")
 
 
 def _has_weights(view: RunView) -> bool:

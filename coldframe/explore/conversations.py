@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from coldframe.run.schema import open_database, room_in_database
+from coldframe.errors import FileError
+from coldframe.run.schema import open_database, read_database, room_in_database
 
 _M001 = """
 CREATE TABLE conversations (
@@ -180,12 +181,21 @@ class Conversations:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = open_database(self._path, MIGRATIONS)
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection = open_database(self._path, MIGRATIONS)
+            except (PermissionError, sqlite3.OperationalError) as error:
+                raise FileError(
+                    f"{self._path} cannot be written: {error}", advice="conversations are kept there; make it writable"
+                ) from error
         return self._connection
 
     def _read(self, sql: str, arguments: tuple[object, ...]) -> list[sqlite3.Row]:
         with self._lock:
             if self._connection is None and not self._path.is_file():
                 return []
-            return self._open().execute(sql, arguments).fetchall()
+            try:
+                connection: sqlite3.Connection | None = self._open()
+            except FileError:  # what was said before can still be read
+                connection = read_database(self._path)
+            return connection.execute(sql, arguments).fetchall() if connection is not None else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,3 +54,22 @@ def serve() -> Iterator[Callable[..., Served]]:
     yield start
     for one in served:
         one.close()
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, serve: Callable[..., Served]) -> Iterator[Callable[[Path], Path]]:
+    """Shows a folder at another place where nobody may write, not even root; skipped where that cannot be had."""
+    place = tmp_path / "read-only"
+
+    def show(folder: Path) -> Path:
+        place.mkdir()
+        try:
+            subprocess.run(["mount", "--bind", folder, place], check=True, capture_output=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("only root may mount a folder read-only")
+        return place
+
+    yield show
+    if place.is_mount():
+        subprocess.run(["umount", "--lazy", place], check=True)

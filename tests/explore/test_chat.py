@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 from coldframe.explore.speakers import Speakers, newest_weights
 from coldframe.generate.load import sizes_of_run
 from coldframe.run.leases import lease_is_held
+from coldframe.run.lock import TrainerLock
 from coldframe.run.paths import RunFolder
 from coldframe.run.published import publish
 from coldframe.run.record import Recorder
@@ -25,6 +26,7 @@ from tests.limits import files_no_larger_than
 
 Serve = Callable[..., Served]
 OpenPage = Callable[..., Page]
+ReadOnly = Callable[[Path], Path]
 
 
 def turn(client: httpx.Client, name: str, **body: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -59,7 +61,6 @@ def test_a_turn_streams_and_is_kept_with_step_and_settings(runs: Path, serve: Se
     talk = client.get(f"/conversations/{start['conversation']}.json").json()
     assert [(said["role"], said["text"]) for said in talk["messages"]] == [("user", "The garden"), ("assistant", text)]
     assert talk["messages"][1]["sampling"]["max_tokens"] == 8 and talk["messages"][1]["step"] == 40
-    assert lease_is_held(folder)
     again = turn(client, "a", text="The garden", sampling={"max_tokens": 8, "seed": 7})
     assert "".join(data["text"] for kind, data in again if kind == "token") == text
     assert [talk["title"] for talk in client.get("/conversations.json?run=a").json()["conversations"]] == [
@@ -188,10 +189,7 @@ def test_the_page_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
     page = open_page(f"{served.url}/runs/a")
     expect(page.locator("#talk")).to_contain_text("This model continues text")
     expect(page.locator("#speaker")).to_contain_text("checkpoint of step 40")
-    assert not lease_is_held(folder)
     page.focus("#say")
-    page.wait_for_timeout(300)
-    assert lease_is_held(folder)
     page.keyboard.type("The garden")
     page.get_by_text("How the next token is drawn").click()
     page.get_by_label("tokens at most").fill("12")
@@ -230,10 +228,52 @@ def test_the_page_begins_anew_after_a_beginning_that_failed(runs: Path, serve: S
     expect(page.locator("#log .turn.assistant .meta").last).to_contain_text("2 tokens")
 
 
-def test_on_a_full_disk_one_line_says_so(runs: Path, serve: Serve) -> None:
-    make_model(make_run(runs, "a", steps=5)).close()
+def test_the_page_holds_a_lease_only_while_somebody_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
+    folder = make_run(runs, "a", steps=40)
+    make_model(folder).close()
+    trainer = Trainer(folder)
+    trainer.status = "paused"
+    with trainer:
+        page = open_page(f"{serve(runs).url}/runs/a")
+        expect(page.locator("#speaker")).to_contain_text("checkpoint of step 40")
+        assert not lease_is_held(folder)
+        page.focus("#say")
+        deadline = time.monotonic() + 10
+        while not lease_is_held(folder) and time.monotonic() < deadline:
+            page.wait_for_timeout(50)
+        assert lease_is_held(folder)
+
+
+def test_of_a_run_that_nobody_trains_nothing_is_changed(runs: Path, serve: Serve) -> None:
+    """Looked at and spoken with; nobody would publish for a lease."""
+    folder = make_run(runs, "a", steps=40)
+    make_model(folder).close()
+    before = sorted(folder.path.rglob("*"))
     client = serve(runs).client
-    with files_no_larger_than(100):
+    assert client.get("/runs/a.json").status_code == client.get("/runs/a/chat.json").status_code == 200
+    assert client.post("/runs/a/chat/lease").json()["loaded"]
+    assert turn(client, "a", text="The", sampling={"max_tokens": 2})[-1][0] == "end"
+    assert [path for path in sorted(folder.path.rglob("*")) if path.suffix not in (".db-wal", ".db-shm")] == before
+
+
+def test_a_run_in_a_place_where_nobody_may_write(runs: Path, serve: Serve, read_only: ReadOnly) -> None:
+    make_model(make_run(runs, "a", steps=40)).close()
+    first = serve(runs)
+    kept = turn(first.client, "a", text="The", sampling={"max_tokens": 2})[-1][1]["conversation"]
+    first.close()
+    client = serve(read_only(runs)).client
+    for path in ("runs", "runs/a", "runs/a/chat", "runs/a/metrics", "conversations", f"conversations/{kept}"):
+        assert client.get(f"/{path}.json").status_code == 200, path
+    assert client.post("/runs/a/chat/lease").json()["loaded"]
+    answer = client.post("/runs/a/chat", json={"text": "The"})
+    assert "conversations.db cannot be written" in answer.json()["error"]["message"]
+
+
+def test_on_a_full_disk_one_line_says_so(runs: Path, serve: Serve) -> None:
+    folder = make_run(runs, "a", steps=5)
+    make_model(folder).close()
+    client = serve(runs).client
+    with TrainerLock(folder.lock), files_no_larger_than(100):
         for path, body in (("/runs/a/chat/lease", {}), ("/runs/a/chat", {"text": "The garden"})):
             answer = client.post(path, json=body)
             assert answer.status_code == 507, answer.text
