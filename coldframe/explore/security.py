@@ -78,13 +78,16 @@ class Guard:
         return self._token_refusal(scope, headers)
 
     def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """None when no token is needed or a right one came; a right one in the address moves into a cookie."""
+        """None when no token is needed or a right one came; one in the address of a page moves into a cookie."""
         if self.token is None:
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if self._right(dict(query).get("token", "")):
+            if scope["method"] != "GET":  # a redirect would lose what was sent
+                return None
             rest = urlencode([(name, value) for name, value in query if name != "token"])
-            answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), status_code=303)
+            path = "/" + scope["path"].lstrip("/")  # two slashes would lead to another machine
+            answer = RedirectResponse(path + (f"?{rest}" if rest else ""), status_code=303)
             answer.set_cookie(self.cookie, self.token, httponly=True, samesite="lax", max_age=30 * 86400)
             return answer
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
@@ -152,7 +155,10 @@ def _same_origin(headers: Headers, host: str) -> bool:
     """Browsers send Origin or Sec-Fetch-Site with anything that changes state; programs send neither."""
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc == host
+        try:
+            return urlsplit(origin).netloc == host
+        except ValueError:
+            return False
     return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 

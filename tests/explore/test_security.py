@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -39,7 +40,7 @@ def test_another_page_may_not_act(runs: Path, serve: Serve) -> None:
         return served.client.post("/runs/a/requests", json={"verb": "pause"}, headers=headers).status_code
 
     assert post() == post(origin=served.url) == 409  # let through, and refused by the run, which nobody trains
-    for wrong in ("https://evil.example", "null", f"http://127.0.0.1:{served.port + 1}"):
+    for wrong in ("https://evil.example", "null", "http://[", f"http://127.0.0.1:{served.port + 1}"):
         assert post(origin=wrong) == 403
     assert post(**{"sec-fetch-site": "cross-site"}) == 403
     assert (
@@ -89,6 +90,22 @@ def test_elsewhere_a_token_is_needed_and_moves_into_a_cookie(runs: Path, serve: 
     for others in ('pref={"a":1}', "x=a b", "other/one=1", "a,b=1"):  # of other servers on this machine
         answer = httpx.get(f"{served.url}/runs.json", headers={"cookie": f"{others}; {held}"})
         assert answer.status_code == 200, others
+
+
+def test_a_token_in_the_address_redirects_only_a_look_and_only_to_ourselves(runs: Path, serve: Serve) -> None:
+    make_run(runs, "a", steps=3)
+    served = serve(runs, host="0.0.0.0")
+    token = served.explorer.ready.url.split("?token=")[1]
+    asked = served.client.post(f"/runs/a/requests?token={token}", json={"verb": "pause"})
+    assert asked.status_code == 409 and asked.json()["outcome"] == "refused"  # by the run, which nobody trains
+    for path in ("//evil.example/x", "///evil.example/x", "/%2fevil.example/x", "/\\evil.example/x"):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as line:  # a client would mend the path
+            line.sendall(f"GET {path}?token={token} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            with line.makefile() as answer:
+                lines = answer.read().splitlines()
+        [location] = [line.split()[1] for line in lines if line.lower().startswith("location:")]
+        assert lines[0].split()[1] == "303" and urljoin("http://ours/", location).startswith("http://ours/"), path
+        assert location.startswith(("/evil", "/%5Cevil")), path
 
 
 def test_it_answers_to_the_name_that_it_was_given() -> None:
