@@ -14,6 +14,19 @@ from coldframe.explore.library import Library
 from coldframe.explore.security import Guard
 from coldframe.explore.shapes import ErrorAnswer
 
+#: What any route may answer instead; a route names what is its own.
+_REFUSALS: dict[int | str, str] = {
+    400: "What was asked for cannot be asked for",
+    401: "The token is missing or wrong",
+    403: "A page from elsewhere may not act on a run",
+    404: "No such run or address",
+    413: "The request is too long",
+    421: "The explorer does not answer to this name",
+    422: "The request does not have the shape described here",
+    500: "A file cannot be read, or a bug",
+    507: "The disk is full",
+}
+
 
 def create_app(
     runs: Path | str, *, token: str | None = None, cookie: str = "coldframe", host: str = "127.0.0.1"
@@ -28,7 +41,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         description="Runs, their metrics, samples and requests, and a chat with their newest weights.",
-        responses={status: {"model": ErrorAnswer} for status in (400, 404, 422)},
+        responses={status: {"model": ErrorAnswer, "description": meaning} for status, meaning in _REFUSALS.items()},
     )
     app.state.library = Library(runs)
     app.include_router(streams.router)

@@ -119,6 +119,19 @@ def test_the_description_names_every_route_and_loads_nothing_from_elsewhere(runs
             assert set(re.findall(r"https?://[^\s\"')]+", file.read_text())) <= {"http://www.w3.org/2000/svg"}, file
 
 
+def test_the_description_names_every_refusal(runs: Path, serve: Serve) -> None:
+    """The statuses that any route may answer with, each in the one shape of errors."""
+    described = serve(runs).client.get("/openapi.json").json()
+    shape = {"$ref": "#/components/schemas/ErrorAnswer"}
+    for path, methods in described["paths"].items():
+        for method, route in methods.items():
+            for status in ("400", "401", "403", "404", "413", "421", "422", "500", "507"):
+                answer = route["responses"][status]
+                assert answer["content"]["application/json"]["schema"] == shape, (method, path, status)
+                assert answer["description"]
+    assert set(described["components"]["schemas"]["ErrorAnswer"]["properties"]) == {"error"}
+
+
 def test_pages_hold_no_script_or_style_of_their_own() -> None:
     for page in STATIC.glob("*.html"):
         text = page.read_text()
