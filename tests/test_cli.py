@@ -11,6 +11,7 @@ import pytest
 
 from coldframe import __version__
 from coldframe.cli import VERBS, flags, load
+from coldframe.run.paths import RunFolder
 from tests.commands import Commands, commands
 
 PLAN_FIELDS = {
@@ -59,6 +60,10 @@ def test_overview(coldframe: Commands) -> None:
     (["plan", "--steps", "-3"], "num_steps cannot be -3", "positive"),
     (["plan", "--memory", "lots"], "'lots'", "8GB"),
     (["plan", "--recipe", "none.toml"], "no recipe", "recipes/"),
+    (["explore", "--port", "99999"], "port cannot be 99999", "65535"),
+    (["explore", "--port", "-1"], "port cannot be -1", "65535"),
+    (["tokenizer", "train", "--vocab-size", "3"], "vocabulary of 3", "ask for 264"),
+    (["tokenizer", "train", "--vocab-size", "9" * 30], "too large", "ask for 264"),
     (["train", "--run", "../a"], "'../a'", "letters"),
     (["train", "--run", "a", "--stop-at", "-1"], "-1", "0 or more"),
     (["pause", "../../etc"], "'../../etc'", "letters"),
@@ -76,6 +81,18 @@ def test_wrong_usage(coldframe: Commands, tmp_path: Path, words: list[str], said
     assert hint in answer.error["advice"]
     assert list(tmp_path.iterdir()) == []
     assert coldframe(*words, *runs).status == 2
+
+
+def test_a_number_of_steps_that_makes_no_sense_is_wrong_usage(coldframe: Commands, tmp_path: Path) -> None:
+    """Of a run that is there; nothing is asked of it."""
+    folder = RunFolder(tmp_path / "a")
+    folder.create()
+    folder.plan_file.write_text("[plan]\nnum_steps = 12\n")
+    for steps in (0, -5, 10**12):
+        answer = coldframe("extend", "a", "--runs", tmp_path, "--steps", steps, "--json")
+        assert answer.status == 2
+        assert f"not {steps}" in answer.error["message"] and "--steps" in answer.error["advice"]
+    assert not folder.database.exists() and list(folder.requests.iterdir()) == []
 
 
 def test_plan_as_json(coldframe: Commands) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvicorn
 
-from coldframe.errors import ServeError
+from coldframe.errors import ServeError, SettingsError
 from coldframe.explore.app import create_app
 from coldframe.explore.library import Library
 from coldframe.explore.settings import ExploreSettings
@@ -104,6 +104,7 @@ def serve(settings: ExploreSettings) -> Ready:
     """Serve the explorer until Ctrl-C or SIGTERM.
 
     Raises:
+        SettingsError: for a number that is no port.
         ServeError: when the address or the port cannot be had.
     """
     explorer = Explorer(settings)
@@ -127,16 +128,19 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(128)
-    except (OSError, OverflowError) as error:
+    except OverflowError as error:
+        listener.close()
+        raise SettingsError(
+            f"the explorer's port cannot be {port}", advice="ports go from 0 (any free one) to 65535"
+        ) from error
+    except OSError as error:
         listener.close()
         raise _bind_error(host, port, error) from error
     listener.setblocking(False)
     return listener
 
 
-def _bind_error(host: str, port: int, error: OSError | OverflowError) -> ServeError:
-    if isinstance(error, OverflowError):
-        return ServeError(f"{port} is not a port", advice="ports go from 0 (any free one) to 65535")
+def _bind_error(host: str, port: int, error: OSError) -> ServeError:
     if error.errno == errno.EADDRINUSE:
         return ServeError(
             f"port {port} on {host} is in use, perhaps by another explorer",

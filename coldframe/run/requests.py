@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from coldframe.errors import RequestError, did_you_mean
+from coldframe.errors import RequestError, UsageError, did_you_mean
 from coldframe.run.durable import room_for
 from coldframe.run.paths import RunFolder
 
@@ -47,7 +47,7 @@ def new_request(verb: str, arguments: Mapping[str, int | float | str], *, by: st
     """A request with an id that sorts by time.
 
     Raises:
-        RequestError: for an unknown verb, an unknown argument or a value that makes no sense.
+        UsageError: for an unknown verb, an unknown argument or a value that makes no sense.
     """
     now = time.time()
     request = Request(
@@ -58,22 +58,22 @@ def new_request(verb: str, arguments: Mapping[str, int | float | str], *, by: st
 
 
 def check_request(request: Request) -> None:
-    """Refuse a request that no run could carry out.
+    """Refuse a request that makes no sense to any run.
 
     Raises:
-        RequestError: with what was wrong.
+        UsageError: with what was wrong.
     """
     if request.verb not in VERBS:
-        raise RequestError(f"unknown request {request.verb!r}", advice=did_you_mean(request.verb, VERBS))
+        raise UsageError(f"unknown request {request.verb!r}", advice=did_you_mean(request.verb, VERBS))
     unknown = sorted(set(request.arguments) - set(VERBS[request.verb]))
     if unknown:
-        raise RequestError(
+        raise UsageError(
             f"{request.verb} does not take {unknown[0]!r}", advice=did_you_mean(unknown[0], VERBS[request.verb])
         )
     if request.verb == "extend":
         num_steps = request.arguments.get("num_steps")
         if not isinstance(num_steps, int) or isinstance(num_steps, bool) or not 0 < num_steps <= MOST_STEPS:
-            raise RequestError(
+            raise UsageError(
                 f"extend needs a whole number of steps from 1 to {MOST_STEPS:,}, not {_shown(num_steps)}",
                 advice="give the new total, for example --steps 20000",
             )
@@ -125,7 +125,10 @@ def read(path: Path) -> Request:
         raise RequestError(
             f"{path.name!r} is not a request: {_shown(error)}", advice="see docs/run-folder.md for its fields"
         ) from error
-    check_request(request)
+    try:
+        check_request(request)
+    except UsageError as error:
+        raise RequestError(error.message, advice=error.advice) from error
     return request
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import rustbpe
 import tiktoken
 
-from coldframe.errors import TokenizerError
+from coldframe.errors import SettingsError, TokenizerError
 from coldframe.run.durable import write_whole
 from coldframe.tokens import huggingface
 
@@ -29,6 +29,7 @@ PATTERN = (
 SPECIALS = ("<|bos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|call|>", "<|result|>", "<|done|>")
 """A document's start; who speaks; the end of a turn; a tool's call, its result and the result's end."""
 SMALLEST = 256 + len(SPECIALS)
+LARGEST = 1 << 24
 _FORMAT, _VERSION = "coldframe tokenizer", 1
 # The splitting rule backtracks over white space and gives up after some 500,000 characters of it; no real text has so
 # much.
@@ -67,11 +68,7 @@ class Tokenizer:
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
         """Learns `vocab_size` tokens, special ones included; from too little text fewer, and says so."""
-        if vocab_size < SMALLEST:
-            raise TokenizerError(
-                f"a vocabulary of {vocab_size} is too small",
-                advice=f"ask for at least {SMALLEST}: 256 bytes and {len(SPECIALS)} special tokens",
-            )
+        check_vocab_size(vocab_size)
         trainer = rustbpe.Tokenizer()
         trainer.train_from_iterator(_slices(texts), vocab_size - len(SPECIALS), pattern=PATTERN)
         ranked = sorted((rank, bytes(token)) for token, rank in trainer.get_mergeable_ranks())
@@ -164,6 +161,19 @@ class Tokenizer:
             "specials": self.specials,
             "tokens": [base64.b64encode(token).decode() for token in self._tokens],
         }
+
+
+def check_vocab_size(vocab_size: int) -> None:
+    """Refuse a number of tokens that no vocabulary can have.
+
+    Raises:
+        SettingsError: with how many there must be.
+    """
+    if not SMALLEST <= vocab_size <= LARGEST:
+        raise SettingsError(
+            f"a vocabulary of {vocab_size} is too {'small' if vocab_size < SMALLEST else 'large'}",
+            advice=f"ask for {SMALLEST} (256 bytes and {len(SPECIALS)} special tokens) to {LARGEST:,}",
+        )
 
 
 def _digest(record: dict[str, object]) -> str:

@@ -15,7 +15,7 @@ from coldframe.corpus.sources import EMBEDDED, OpenedSource, Source, open_source
 from coldframe.errors import SourceError
 from coldframe.tokens.holdout import held_out_texts
 from coldframe.tokens.sample import sample_budgets, training_sample
-from coldframe.tokens.tokenizer import Tokenizer
+from coldframe.tokens.tokenizer import Tokenizer, check_vocab_size
 
 _MEASURED_CHARACTERS = 20_000_000
 """Compression is measured on at most so much text in all."""
@@ -57,6 +57,7 @@ def train_tokenizer(
     settings: TokenizerTrain, progress: Callable[[str, float], None] = lambda what, done: None
 ) -> dict[str, object]:
     """Trains on a balanced sample, saves, and measures bytes per token by source."""
+    check_vocab_size(settings.vocab_size)  # before any text is read
     opened, _ = open_sources(_sources(settings.paths))
     texts = training_sample([(source, 0) for source in opened], lambda done: progress("training the tokenizer", done))
     tokenizer = Tokenizer.train(texts, settings.vocab_size)

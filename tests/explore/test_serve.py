@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from coldframe.errors import ServeError
+from coldframe.errors import ServeError, SettingsError
 from coldframe.explore.serve import Explorer
 from coldframe.explore.settings import ExploreSettings
 from tests.explore.made import make_run
@@ -56,5 +56,5 @@ def test_a_port_in_use_is_told_with_advice(runs: Path) -> None:
 def test_what_cannot_be_listened_on_is_told(runs: Path) -> None:
     with pytest.raises(ServeError, match="cannot listen on '203.0.113.7'"):
         Explorer(ExploreSettings(host="203.0.113.7", port=0, runs=str(runs)))
-    with pytest.raises(ServeError, match="99999 is not a port"):
+    with pytest.raises(SettingsError, match="port cannot be 99999"):
         Explorer(ExploreSettings(port=99999, runs=str(runs)))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.errors import RequestError
+from coldframe.errors import RequestError, UsageError
 from coldframe.run.paths import RunFolder
 from coldframe.run.requests import VERBS, new_request, read, send, waiting, withdraw
 
@@ -46,7 +46,7 @@ def test_nothing_waits_where_no_folder_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("num_steps", [0, -5, 2.5, True, "many", None, 10**30, float("nan")])
 def test_nonsense_values_are_refused(num_steps: object) -> None:
     """A number of steps that no schedule can have."""
-    with pytest.raises(RequestError, match="whole number") as caught:
+    with pytest.raises(UsageError, match="whole number") as caught:
         new_request("extend", {"num_steps": num_steps})  # type: ignore[dict-item]
     assert caught.value.advice
 
@@ -62,7 +62,7 @@ def test_nonsense_values_are_refused(num_steps: object) -> None:
 )
 def test_unknown_names_are_refused_with_the_nearest(verb: str, arguments: dict[str, int], hint: str) -> None:
     """A verb or argument that is not known."""
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(UsageError) as caught:
         new_request(verb, arguments)
     assert hint in caught.value.advice
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.errors import TokenizerError
+from coldframe.errors import SettingsError, TokenizerError
 from coldframe.tokens.tokenizer import PATTERN, SMALLEST, SPECIALS, Tokenizer
 
 ODD_TEXTS = (
@@ -70,7 +70,7 @@ def test_too_little_text_gives_a_smaller_vocabulary_and_says_so(caplog):
 
 
 def test_too_small_a_vocabulary_is_refused():
-    with pytest.raises(TokenizerError, match="263 is too small"):
+    with pytest.raises(SettingsError, match="263 is too small"):
         Tokenizer.train(["abc"], 263)
 
 
