@@ -30,6 +30,7 @@ from coldframe.tokens.chat import render_prompt
 _HELP = "/reset forgets the conversation, /step says which weights speak, Ctrl-C stops an answer, Ctrl-D leaves"
 #: How long to wait for a living trainer's first published weights.
 _WAIT_SECONDS = 30.0
+_MOST_THREADS = 1024
 Out = Callable[[str], None]
 
 
@@ -96,7 +97,7 @@ def chat(settings: ChatSettings, out: Out) -> dict[str, Any] | None:
         ContextFullError: when the prompt is longer than the model's context.
     """
     folder = find_run(settings.run, settings.runs)
-    _sampling(settings, 0), _which(settings.step)  # nonsense is refused before anything is loaded
+    _sampling(settings, 0), _which(settings.step), _check_threads(settings.threads)  # before anything is loaded
     if settings.json and settings.prompt is None:
         raise SettingsError("--json answers one prompt, and there is none", advice="add -p PROMPT")
     with _Lease(folder):
@@ -287,6 +288,11 @@ def _which(step: str) -> Which:
     if step.isascii() and step.isdecimal():
         return int(step)
     raise SettingsError(f"--step cannot be {step!r}", advice="use a step's number, live, best or newest")
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise SettingsError(f"--threads cannot be {threads}", advice=f"use 1 to {_MOST_THREADS:,}, or leave it out")
 
 
 def _sampling(settings: ChatSettings, turn: int) -> Sampling:

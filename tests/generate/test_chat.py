@@ -166,6 +166,9 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(folder, tmp_path):
         ({"step": "soon"}, SettingsError),
         ({"prompt": None, "json": True}, SettingsError),
         ({"temperature": -1.0}, SettingsError),
+        ({"threads": 0}, SettingsError),
+        ({"threads": -1}, SettingsError),
+        ({"threads": 10**12}, SettingsError),
         ({"step": "99"}, CheckpointError),
     ):
         with pytest.raises(error):
