@@ -46,7 +46,7 @@ class PlanSettings:
     num_kv_heads: int | None = None
     """Key/value heads; as many as query heads unless given (grouped-query attention when fewer)."""
     window_pattern: str | None = None
-    """Per layer, L for the whole context or S for its last quarter, tiled; the last layer is always L."""
+    """Per layer, L for the whole context or S for its last quarter, up to a whole 128; tiled; the last layer is L."""
     vocab_size: int | None = None
     """Tokens in the vocabulary."""
     context: int | None = None

@@ -24,9 +24,9 @@ GATE_CHANNELS = 32
 class Sizes:
     """The shape of a transformer.
 
-    `window_pattern` is tiled over the layers: L sees the whole context, S the last quarter of it; the last layer is
-    always L. `architecture` native is the full model; plain leaves out what other engines do not know (value
-    embeddings, residual scalars).
+    `window_pattern` is tiled over the layers: L sees the whole context, S the last quarter of it, rounded up to a
+    multiple of 128; the last layer is always L. `architecture` native is the full model; plain leaves out what other
+    engines do not know (value embeddings, residual scalars).
     """
 
     num_layers: int
