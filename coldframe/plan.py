@@ -17,12 +17,14 @@ from coldframe.execution import USABLE, execution
 from coldframe.hardware import Hardware
 from coldframe.model.memory import MemoryNeed, memory_need
 from coldframe.model.sizes import GATE_CHANNELS, Sizes, sizes_of_depth
-from coldframe.settings import PlanSettings
+from coldframe.settings import MOST_STEPS, PlanSettings
 
 #: Tokens per scaling parameter (matrices and head) of a whole run.
 TOKENS_PER_PARAMETER = 12
 #: The batch that suits a horizon of 2**20 tokens; others grow with the square root of the horizon (docs/log.md).
 BATCH_AT_A_MILLION = 2048
+#: Where only steps are given, the batch grows with them until it suits so many times the dial's own horizon.
+MOST_HORIZONS = 4
 #: The width at which the learning rates below were tuned.
 RATE_WIDTH = 256
 #: Rate times decay, summed over all steps; and the most decay whatever the horizon.
@@ -30,6 +32,8 @@ DECAY_OVER_RUN = 10
 MOST_DECAY = 1.0
 #: Rows of a block of the mixture: a fixed unit, whatever the batch.
 BLOCK_ROWS = 64
+#: No number of a plan is larger; beyond it arithmetic would be at its end, not only any machine.
+_MOST = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +199,10 @@ def _check(settings: PlanSettings) -> None:
         value = getattr(settings, name)
         if value is not None and not 0 < value < math.inf:
             raise SettingsError(f"plan.{name} cannot be {value}", advice="use a positive number")
+    for name in (*names, "context", "vocab_size", "head_dim", "device_batch"):
+        value, most = getattr(settings, name), MOST_STEPS if name == "num_steps" else _MOST
+        if value is not None and value > most:
+            raise SettingsError(f"plan.{name} is too large", advice=f"use at most {most:,}")
     if settings.weight_decay is not None and not 0 <= settings.weight_decay < math.inf:
         raise SettingsError(f"plan.weight_decay cannot be {settings.weight_decay}", advice="use 0 or more")
 
@@ -254,10 +262,13 @@ def _sizes(settings: PlanSettings, depth: int, vocab_size: int | None, why: dict
 def _horizon(settings: PlanSettings, sizes: Sizes, hardware: Hardware, why: dict[str, str]) -> tuple[int, int]:
     """Batch in tokens and number of steps."""
     chinchilla = TOKENS_PER_PARAMETER * sizes.num_scaling_parameters
+    capped = False
     if settings.num_steps and settings.total_batch_tokens:
         tokens = float(settings.num_steps * settings.total_batch_tokens)
     elif settings.num_steps:  # the batch that suits the horizon that this batch and these steps make
         tokens = settings.num_steps**2 * BATCH_AT_A_MILLION**2 / 2**20
+        capped = tokens > MOST_HORIZONS * chinchilla
+        tokens = min(tokens, MOST_HORIZONS * chinchilla)
     else:
         tokens = settings.num_tokens or chinchilla
     rows_multiple = hardware.ranks
@@ -273,6 +284,7 @@ def _horizon(settings: PlanSettings, sizes: Sizes, hardware: Hardware, why: dict
         if settings.total_batch_tokens
         else (
             f"{BATCH_AT_A_MILLION:,} at a horizon of 2^20 tokens, growing with its square root; a power of two of rows"
+            + (f"; for so many steps no more than suits {MOST_HORIZONS} times the dial's own horizon" if capped else "")
         )
     )
     why["num_steps"] = (

@@ -19,6 +19,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from coldframe.errors import SettingsError, did_you_mean
 
 Given = dict[str, dict[str, Any]]
+#: A schedule longer than this is a slip of the hand.
+MOST_STEPS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ def test_overview(coldframe: Commands) -> None:
     (["plan", "--set", "plan.dpeth=3"], "'dpeth'", "'depth'"),
     (["plan", "--depth", "0"], "depth cannot be 0", "1 to 128"),
     (["plan", "--steps", "-3"], "num_steps cannot be -3", "positive"),
+    (["plan", "--steps", "9" * 200], "num_steps is too large", "1,000,000,000"),
     (["plan", "--memory", "lots"], "'lots'", "8GB"),
     (["plan", "--recipe", "none.toml"], "no recipe", "recipes/"),
     (["explore", "--port", "99999"], "port cannot be 99999", "65535"),

@@ -228,9 +228,40 @@ def test_replicas(cores: int, rows: int, replicas: int) -> None:
 
 def test_any_batch_is_planned_at_once() -> None:
     """How long it takes to find a micro-batch does not grow with the batch: this one has ten thousand million rows."""
-    plan = make_plan(PlanSettings(depth=4, num_steps=10**12), MACHINES["laptop"]).plan
+    plan = make_plan(PlanSettings(depth=4, total_batch_tokens=512 << 33), MACHINES["laptop"]).plan
     assert plan.batch_rows > 10**9
     assert plan.batch_rows % plan.device_batch == 0
+
+
+def test_a_batch_that_steps_choose_stays_sensible() -> None:
+    """It grows with the steps up to what suits four times the dial's own horizon, and then says so."""
+    own = make_plan(PlanSettings(depth=4), MACHINES["laptop"]).plan
+    some, many, most = (
+        make_plan(PlanSettings(depth=4, num_steps=steps), MACHINES["laptop"]) for steps in (5_000, 20_000, 10**9)
+    )
+    assert some.plan.total_batch_tokens == own.total_batch_tokens
+    assert many.plan.total_batch_tokens == most.plan.total_batch_tokens == 2 * own.total_batch_tokens
+    for reasoned, capped in ((some, False), (many, True), (most, True)):
+        assert ("4 times the dial's own horizon" in reasoned.reasons["total_batch_tokens"]) is capped
+    assert many.plan.matrix_rate < some.plan.matrix_rate  # a batch below what suits the horizon
+    given = make_plan(PlanSettings(depth=4, num_steps=20_000, total_batch_tokens=65_536), MACHINES["laptop"])
+    assert given.plan.total_batch_tokens == 65_536
+
+
+@pytest.mark.parametrize("value", [10**9 + 1, int("9" * 400)], ids=["just", "far"])
+def test_more_steps_than_anybody_means_are_refused(value: int) -> None:
+    """In one line, however long the number; with a batch and without."""
+    for batch in (None, 512):
+        with pytest.raises(SettingsError, match=r"plan\.num_steps is too large") as caught:
+            make_plan(PlanSettings(depth=4, num_steps=value, total_batch_tokens=batch), MACHINES["laptop"])
+        assert "1,000,000,000" in caught.value.advice and len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("name", ["total_batch_tokens", "width", "num_kv_heads", "context", "vocab_size", "head_dim"])
+def test_numbers_beyond_arithmetic_are_refused(name: str) -> None:
+    """No OverflowError, whichever number it is."""
+    with pytest.raises(SettingsError, match=f"plan.{name} is too large"):
+        make_plan(PlanSettings(depth=4, num_steps=10, **{name: 512 * 10**400}), MACHINES["laptop"])  # type: ignore[arg-type]
 
 
 def test_a_plan_is_frozen() -> None:

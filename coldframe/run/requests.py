@@ -17,6 +17,7 @@ from pathlib import Path
 from coldframe.errors import RequestError, UsageError, did_you_mean
 from coldframe.run.durable import room_for
 from coldframe.run.paths import RunFolder
+from coldframe.settings import MOST_STEPS
 
 #: Verb -> names of the arguments it may carry.
 VERBS: Mapping[str, tuple[str, ...]] = {
@@ -26,8 +27,6 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "stop": (),
     "extend": ("num_steps",),
 }
-#: A schedule longer than this is a slip of the hand.
-MOST_STEPS = 1_000_000_000
 _MOST_BYTES = 1 << 16
 
 
