@@ -184,7 +184,7 @@ def test_closing_the_line_stops_the_model_and_keeps_what_it_said(runs: Path, ser
 
 def test_the_page_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
     folder = make_run(runs, "a", steps=40)
-    recorder = make_model(folder, context=2048)
+    recorder = make_model(folder, context=8192)
     served = serve(runs)
     page = open_page(f"{served.url}/runs/a")
     expect(page.locator("#talk")).to_contain_text("This model continues text")
@@ -199,7 +199,7 @@ def test_the_page_talks(runs: Path, serve: Serve, open_page: OpenPage) -> None:
     expect(page.locator("#log .turn.assistant .meta")).to_contain_text("step 40; 12 tokens")
     publish_anew(folder, recorder, step=60, seed=5)
     expect(page.locator("#speaker")).to_contain_text("published weights of step 60")
-    page.get_by_label("tokens at most").fill("2000")
+    page.get_by_label("tokens at most").fill("8000")
     page.get_by_role("button", name="Continue").click()
     expect(page.locator("#log .turn.assistant .meta").last).to_contain_text("step 60")
     page.locator("#stop-answer").click()
