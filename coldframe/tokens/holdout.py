@@ -8,22 +8,22 @@ smaller source gives up instead (`hold_out_below`) is held out there alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import xxhash
 
 from coldframe.corpus.documents import Document
+from coldframe.tokens.sentences import last_sentence_end
 
 PASSAGE = 16_000
 """Characters in a passage of a long document, about; a document of up to one and a half passages is not cut."""
-_SENTENCE_END = re.compile(r"[.!?…][\"')\]”’»]*(?:\n|(?=\s))")
 
 
 def cut_passages(text: str) -> list[str]:
     """The text in passages that join to it again, each cut after a paragraph, else a sentence, else a word.
 
-    The cut-off white space stays where the tokenizer would put it: a new line before the cut, a space after it.
+    The cut-off white space stays where the tokenizer would put it: a new line before the cut, a space after it. Only
+    where a sentence follows another without white space may the tokens at the cut be others than without it.
     """
     passages, start = [], 0
     while len(text) - start > PASSAGE + PASSAGE // 2:
@@ -42,9 +42,9 @@ def _cut(text: str, low: int, high: int) -> int:
         while cut < high and text[cut] == "\n":
             cut += 1
         return cut
-    sentences = [match.end() for match in _SENTENCE_END.finditer(text, low, high)]
-    if sentences:
-        return sentences[-1]
+    sentence = last_sentence_end(text, low, high)
+    if sentence is not None:
+        return sentence
     word = max(text.rfind(" ", low, high), text.rfind("\n", low, high))
     return word if word > low else high
 

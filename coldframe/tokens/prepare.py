@@ -35,7 +35,7 @@ from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import PATTERN, SPECIALS, Tokenizer
 
 HELD_OUT = 0.02
-_VERSION = 2
+_VERSION = 3
 """Raised when the same text would give other tokens or other documents, so that they are made again."""
 Progress = Callable[[str, float], None]
 """Told what is being done and how much of it is done, from 0 to 1."""

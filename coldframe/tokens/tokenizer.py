@@ -21,6 +21,7 @@ import tiktoken
 from coldframe.errors import SettingsError, TokenizerError
 from coldframe.run.durable import write_whole
 from coldframe.tokens import huggingface
+from coldframe.tokens.sentences import CLAUSE_MARKS, CLOSERS, CLOSING, ends_sentence
 
 PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
@@ -35,7 +36,6 @@ _FORMAT, _VERSION = "coldframe tokenizer", 1
 # much.
 _LONG_BLANK = re.compile(r"(\s{100000})")
 _TRAINING_SLICE = 100_000
-_CLOSERS = "\"')]}»”’*_`"
 _NO_BOUNDARY, CLAUSE, LINE, SENTENCE, PARAGRAPH = range(5)
 _log = logging.getLogger("coldframe")
 
@@ -203,12 +203,10 @@ def _boundary(text: str) -> int:
     new_lines = text.count("\n", len(body))
     if new_lines > 1:
         return PARAGRAPH
-    closed = body.rstrip(_CLOSERS)
-    if closed.endswith((".", "!", "?", "…", "。", "！", "？")):
+    if ends_sentence(body):
         return SENTENCE
     if new_lines:
         return LINE
-    if closed.endswith((",", ";", ":", "—", "–", "、", "，", "；", "：")) or text != body:
+    if body.rstrip(CLOSERS).endswith(CLAUSE_MARKS) or text != body:
         return CLAUSE
-    # A bracket or curly quote that closes; a straight quote could as well open.
-    return CLAUSE if body and set(body) <= set(")]}»”") else _NO_BOUNDARY
+    return CLAUSE if body and set(body) <= set(CLOSING) else _NO_BOUNDARY

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.tokens.holdout import PASSAGE, cut_passages, hold_out_below, text_hash
+from coldframe.tokens.sentences import last_sentence_end
 
 
 def test_a_long_text_is_cut_at_paragraphs(make_text):
@@ -26,7 +27,47 @@ def test_without_paragraphs_at_sentences_and_without_those_at_words(make_text):
     assert all(passage.startswith(" ") for passage in cut_passages(words)[1:])
 
 
-@given(st.lists(st.sampled_from(["word", " ", ".", "\n", "\n\n", "x" * 5000, '." ', "\u3000", "é"]), max_size=200))
+@pytest.mark.parametrize(
+    ("sentence", "end"),
+    [
+        ("他打开冷床的玻璃，看见种子已经发芽。", "。"),
+        ("彼は「種はもう芽を出した。」『水をやろう。』と言った！」", ("。」", "。』", "！」")),
+        ("ｶﾚﾊ ﾀﾈｦ ﾏｲﾀ｡", "｡"),
+        ("उसने काँच खोला और बीज देखे । ", "।"),
+        ("कर्मण्येवाधिकारस्ते मा फलेषु कदाचन॥", "॥"),
+        ("ہم نے بیج بوئے اور پانی دیا۔ ", "۔"),
+        ("هل نبتت البذور في الصباح؟ ", "؟"),
+        ("Սերմերը ծլեցին առավոտյան։ ", "։"),
+        ("ዘሩ በጠዋት በቀለ። ", "።"),
+        ("„Die Saat geht auf.“ ", ".“"),
+    ],
+)
+def test_sentences_of_other_scripts_are_not_cut_through(sentence, end):
+    text = sentence * (PASSAGE * 3 // len(sentence))
+    passages = cut_passages(text)
+    assert "".join(passages) == text
+    assert len(passages) > 2
+    assert all(passage.endswith(end) for passage in passages[:-1])
+
+
+def test_a_closing_quote_stays_with_its_sentence_at_the_edge_of_what_is_looked_at():
+    for before in range(40):
+        text = "字" * 9000 + "。" + "字" * (PASSAGE - 9020 + before) + "。」" + "字" * PASSAGE
+        assert cut_passages(text)[0].endswith("字。」" if before < 18 else "字。")
+
+
+def test_a_mark_within_a_number_or_a_name_is_no_end():
+    for within in ("3.14159", "node.js", "３．１４", "یو۔ایس"):
+        assert last_sentence_end(f"x{within}x", 0, 20) is None
+        assert last_sentence_end(f"x {within}. x", 0, 20) == len(within) + 3
+
+
+@given(
+    st.lists(
+        st.sampled_from(["word", " ", ".", "\n", "\n\n", "x" * 5000, '." ', "\u3000", "é", "。", "」", "字", "।", "“"]),
+        max_size=200,
+    )
+)
 def test_passages_join_to_the_text(parts):
     text = "".join(parts)
     passages = cut_passages(text)
