@@ -78,13 +78,20 @@ class ShardWriter:
         """Makes the set whole and returns its folder; a set with the same content that is there already is kept
         instead.
 
-        Raises SourceError when no document came for training.
+        Raises SourceError when no document came for training, or none that has anything to learn.
         """
+        name = self._head["source"]["name"]
         if self._train.is_empty:
             self.abort()
             raise SourceError(
-                f"source {self._head['source']['name']!r} has no text to train on",
-                advice="add text, name its fields, or leave it out",
+                f"source {name!r} has no text to train on", advice="add text, name its fields, or leave it out"
+            )
+        if not self._train.has_targets:
+            self.abort()
+            raise SourceError(
+                f"source {name!r} has nothing to learn: no conversation to train on has a message of the assistant",
+                advice="only what the assistant says is learned: add its answers, name fields of plain text, "
+                "or leave the source out",
             )
         with room_for(self._temporary):
             boundary = _File(self._temporary, "boundary.bin")
@@ -171,6 +178,8 @@ class _Side:
         self._dtype = token_dtype(tokenizer.vocab_size)
         self._shards: list[dict[str, Any]] = []
         self.num_tokens = self.num_documents = self.num_bytes = 0
+        self.has_targets = False
+        """Whether any token that came counts as a target."""
         self._tokens: _File | None = None
         self._mask: _File | None = None
         self._offsets, self._sizes = [0], list[int]()
@@ -178,6 +187,7 @@ class _Side:
     def add(self, ids: Array, mask: Array | None) -> None:
         assert len(ids) and ids[0] == self._tokenizer.bos, "a document starts with BOS"
         assert mask is None or len(mask) == len(ids), "a mask has one value a token"
+        self.has_targets = self.has_targets or mask is None or bool(np.any(mask))
         if self._tokens is None:
             self._tokens = self._open("tokens")
         if mask is not None and self._mask is None:

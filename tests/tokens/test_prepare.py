@@ -172,6 +172,19 @@ def test_an_empty_source_is_one_clear_line_and_no_tokenizer(tmp_path, book):
     assert not (tmp_path / "runs").exists()
 
 
+def test_conversations_without_the_assistant_are_refused(tmp_path, book):
+    talk = [{"messages": [{"role": "user", "content": f"What is {n}, and why?"}]} for n in range(50)]
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(map(json.dumps, talk)))
+    questions = Source(name="questions", kind="chat", path=str(path))
+    for _ in range(2):  # nothing is left behind that the second time finds
+        with pytest.raises(SourceError, match="'questions' has nothing to learn: no conv.* assistant") as caught:
+            prepare([book, questions], folder=tmp_path / "runs", vocab_size=400)
+        assert "add its answers" in caught.value.advice
+    path.write_text(path.read_text().replace("}]}", '}, {"role": "assistant", "content": "Because."}]}', 1))
+    assert len(prepare([book, questions], folder=tmp_path / "runs", vocab_size=400).sources) == 2
+
+
 def test_a_single_short_text_is_all_learned(tmp_path, make_text):
     (tmp_path / "one.txt").write_text(make_text(1, 20))
     source = Source(name="one", kind="prose", path=str(tmp_path / "one.txt"))

@@ -36,15 +36,18 @@ def test_shares_of_what_is_there() -> None:
 
 def test_batches_without_any_target(bench: Bench, coldframe: Commands) -> None:
     """Questions without answers teach nothing: the steps have no loss, and the weights stay numbers."""
-    talk = [{"messages": [{"role": "user", "content": f"What is {n} and {n * n}, and why?"}]} for n in range(400)]
+    talk = [{"messages": [{"role": "user", "content": f"What is {n} and {n * n}, and why?"}]} for n in range(2000)]
+    answered = {"role": "assistant", "content": "Because."}  # one, as without any the source is refused
+    talk[0]["messages"].append(answered)
     (bench.folder / "questions.jsonl").write_text("\n".join(map(json.dumps, talk)))
     recipe = bench.folder / "questions.toml"
     text = bench.recipe(num_steps=6).read_text().replace('path = "text"', 'path = "questions.jsonl"')
     recipe.write_text(text.replace('kind = "prose"', 'kind = "chat"'))
     answer = coldframe("train", "--run", "questions", "--runs", bench.runs, "--recipe", recipe, "--json")
     assert answer.status == 0, answer.err
-    assert (answer.json["step"], answer.json["num_tokens"]) == (6, 0)
+    assert answer.json["step"] == 6
     series = bench.series("questions")
-    assert all(map(math.isnan, series["train_loss"]))
-    assert series["grad_norm"] == [0.0] * 6
+    without = [step for step in range(6) if math.isnan(series["train_loss"][step])]
+    assert len(without) >= 5
+    assert [series["grad_norm"][step] for step in without] == [0.0] * len(without)
     assert all(map(math.isfinite, series["update_norm_mlp"]))
