@@ -31,10 +31,13 @@ WHOLE_FILE = 1 << 24
 _BLOCK = 1 << 20
 
 
-def open_path(path: str, fields: tuple[str, ...]) -> tuple[str, int, Reader]:
-    """(fingerprint, bytes on disk, reader) of a file or folder; SourceError when nothing in it is readable."""
+def open_path(path: str, fields: tuple[str, ...]) -> tuple[str, int, Reader, str]:
+    """(fingerprint, bytes on disk, reader, what was left alone) of a file or folder.
+
+    Raises SourceError when nothing in it is readable.
+    """
     root = Path(path).expanduser()
-    files = _files(root)
+    files, others = _files(root)
     if any(file.suffix.lower() == ".parquet" for file in files):
         _pyarrow()
     stats = []
@@ -55,11 +58,24 @@ def open_path(path: str, fields: tuple[str, ...]) -> tuple[str, int, Reader]:
                 quarantine.add(place, f"cannot be read: {error.strerror or error}")
                 quarantine.try_again = True
 
-    return fingerprint, sum(size for _, size, _ in stats), reader
+    return fingerprint, sum(size for _, size, _ in stats), reader, _left_alone(others)
 
 
-def _files(root: Path) -> list[Path]:
-    """The readable kinds of file under `root` in a fixed order; hidden ones are left alone."""
+def _left_alone(others: Counter[str]) -> str:
+    """How many files of which other kinds a folder holds, for people; nothing when there are none."""
+    num_files = others.total()
+    if not num_files:
+        return ""
+    kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(4))
+    more = ", ..." if len(others) > 4 else ""
+    return f"{num_files:,} {'file' if num_files == 1 else 'files'} of other kinds left alone ({kinds}{more})"
+
+
+def _files(root: Path) -> tuple[list[Path], Counter[str]]:
+    """The readable kinds of file under `root` in a fixed order, and how many there are with each other ending.
+
+    Hidden ones are left alone and not counted.
+    """
     if not root.exists():
         raise SourceError(
             f"there is nothing at {root}", advice="check the path: one in a recipe is taken from the recipe's folder"
@@ -67,7 +83,7 @@ def _files(root: Path) -> list[Path]:
     if root.is_file():
         if root.suffix.lower() not in ENDINGS:
             raise SourceError(f"{root} is not of a kind that is read", advice=f"the kinds are {' '.join(ENDINGS)}")
-        return [root]
+        return [root], Counter()
     found, others = [], Counter[str]()
 
     def refuse(error: OSError) -> None:
@@ -90,13 +106,13 @@ def _files(root: Path) -> list[Path]:
             if file.suffix.lower() in ENDINGS:
                 found.append(file)
             else:
-                others[file.suffix or "without an ending"] += 1
+                others[file.suffix.lower() or "without an ending"] += 1
     if not found:
         seen = ", ".join(f"{count} {ending}" for ending, count in others.most_common(4)) or "nothing"
         raise SourceError(
             f"{root} holds no text that can be read (it holds {seen})", advice=f"the kinds are {' '.join(ENDINGS)}"
         )
-    return sorted(found)
+    return sorted(found), others
 
 
 def _text_file(path: Path, place: str, _: tuple[str, ...], quarantine: Quarantine) -> Iterator[Document]:

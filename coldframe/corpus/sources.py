@@ -107,6 +107,8 @@ class OpenedSource:
     num_bytes: int
     """Size on disk, for budgets and progress; the text itself may be somewhat smaller."""
     reader: Reader
+    left_alone: str = ""
+    """Files of kinds that are not read, for people: "3 files of other kinds left alone (2 .html, 1 .pdf)"."""
 
     @property
     def name(self) -> str:
@@ -120,18 +122,22 @@ class OpenedSource:
 
 def open_source(source: Source) -> OpenedSource:
     """Finds the source's text; raises SourceError when there is none."""
+    left_alone = ""
     if source.package is not None:
         fingerprint, num_bytes, reader = open_package(source.package)
     else:
         assert source.path is not None  # __post_init__
-        fingerprint, num_bytes, reader = open_path(source.path, source.fields)
-    return OpenedSource(source=source, fingerprint=fingerprint, num_bytes=num_bytes, reader=reader)
+        fingerprint, num_bytes, reader, left_alone = open_path(source.path, source.fields)
+    return OpenedSource(
+        source=source, fingerprint=fingerprint, num_bytes=num_bytes, reader=reader, left_alone=left_alone
+    )
 
 
 def open_sources(sources: Sequence[Source]) -> tuple[tuple[OpenedSource, ...], tuple[tuple[str, str], ...]]:
     """The opened sources, and (name, reason) of each embedded one that this machine lacks.
 
-    A user's own source that cannot be opened raises SourceError; so does a list of which nothing is left.
+    A user's own source that cannot be opened raises SourceError; so does a list of which nothing is left. Files of
+    other kinds beside the text are a warning.
     """
     names = [source.name for source in sources]
     for name in names:
@@ -146,6 +152,9 @@ def open_sources(sources: Sequence[Source]) -> tuple[tuple[OpenedSource, ...], t
                 raise
             _log.warning("source %s is skipped: %s", source.name, error)
             skipped.append((source.name, error.message))
+    for found in opened:
+        if found.left_alone:
+            _log.warning("source %s: %s", found.name, found.left_alone)
     if not opened:
         raise SourceError(
             "no source of text is left: " + ("; ".join(f"{n}: {why}" for n, why in skipped) or "none was named"),

@@ -61,6 +61,8 @@ class SourceReport:
     """Files, lines or rows that could not be read."""
     examples: tuple[tuple[str, str], ...]
     """(place, reason) of the first of them."""
+    left_alone: str
+    """Files of kinds that are not read, for people; empty when there are none."""
     reused: bool
     """Whether the shards were there already."""
     seconds: float
@@ -238,6 +240,7 @@ def _report(
         validation_bytes=shards.validation.num_bytes,
         quarantined=quarantine.count,
         examples=tuple(quarantine.examples),
+        left_alone=source.left_alone,
         reused=reused,
         seconds=seconds,
     )

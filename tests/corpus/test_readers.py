@@ -15,7 +15,7 @@ from coldframe.errors import SourceError
 def read(path, *fields):
     """(documents by place, bad pieces)"""
     quarantine = Quarantine()
-    _, _, reader = open_path(str(path), fields)
+    _, _, reader, _ = open_path(str(path), fields)
     documents = {document.place: document for document in reader(quarantine)}
     return documents, dict(quarantine.examples)
 
@@ -165,6 +165,27 @@ def test_a_folder_without_text(tmp_path, names, words):
     assert ".jsonl" in caught.value.advice
 
 
+def test_files_of_other_kinds_are_counted(tmp_path):
+    fill(tmp_path, "a.txt", ".hidden.pdf")
+    assert open_path(str(tmp_path), ())[3] == ""
+    fill(tmp_path, "one.pdf")
+    assert open_path(str(tmp_path), ())[3] == "1 file of other kinds left alone (1 .pdf)"
+    (tmp_path / "one.pdf").unlink()
+    fill(tmp_path, ".hidden.html", "one.markdown", "two.text")
+    assert open_path(str(tmp_path), ())[3] == "2 files of other kinds left alone (1 .markdown, 1 .text)"
+    fill(tmp_path, *(f"{number}.{'HTML' if number % 2 else 'html'}" for number in range(1200)))
+    fill(tmp_path, "README", "a.pdf", "b.pdf")
+    _, _, reader, others = open_path(str(tmp_path), ())
+    assert others.startswith("1,205 files of other kinds left alone (1,200 .html, 2 .pdf, ")
+    assert others.endswith(", ...)")
+    assert [document.place for document in reader(Quarantine())] == ["a.txt"]
+
+
+def fill(folder, *names):
+    for name in names:
+        (folder / name).write_text("x")
+
+
 def test_a_file_of_another_kind(tmp_path):
     (tmp_path / "book.pdf").write_text("x")
     with pytest.raises(SourceError, match="is not of a kind that is read"):
@@ -184,7 +205,7 @@ def test_the_fingerprint_follows_the_files(tmp_path):
 def test_a_file_that_vanishes_is_set_aside(tmp_path):
     (tmp_path / "a.txt").write_text("one")
     (tmp_path / "b.txt").write_text("two")
-    _, _, reader = open_path(str(tmp_path), ())
+    _, _, reader, _ = open_path(str(tmp_path), ())
     (tmp_path / "a.txt").unlink()
     quarantine = Quarantine()
     assert [document.text for document in reader(quarantine)] == ["two"]

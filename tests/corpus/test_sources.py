@@ -1,5 +1,7 @@
 """A source's record refuses nonsense."""
 
+import logging
+
 import pytest
 
 from coldframe.corpus.sources import Source, open_sources
@@ -35,6 +37,19 @@ def test_two_sources_of_one_name(tmp_path):
 def test_ones_own_missing_source_is_an_error_and_never_skipped(tmp_path):
     with pytest.raises(SourceError, match="there is nothing at"):
         open_sources([Source(name="mine", kind="prose", path=str(tmp_path / "nowhere"))])
+
+
+def test_files_of_other_kinds_are_one_line_a_source(tmp_path, caplog):
+    for name in ("a.txt", "b.html", "c.html", "d.csv"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.txt").write_text("x")
+    mix = Source(name="mix", kind="prose", path=str(tmp_path))
+    own = Source(name="own", kind="prose", path=str(tmp_path / "own"))
+    with caplog.at_level(logging.WARNING, "coldframe"):
+        opened, _ = open_sources([mix, own])
+    assert caplog.messages == ["source mix: 3 files of other kinds left alone (2 .html, 1 .csv)"]
+    assert [source.left_alone for source in opened] == ["3 files of other kinds left alone (2 .html, 1 .csv)", ""]
 
 
 def test_no_source_at_all():
