@@ -12,6 +12,9 @@ from coldframe.plan import Plan
 from coldframe.tokens.shards import TokenSource
 from coldframe.train.state import TrainState
 
+_DUST = 1e-9
+"""What sums of shares may be off by."""
+
 
 def first_stage(sources: Sequence[TokenSource], wanted: Mapping[str, Source]) -> Stage:
     """Shares as the user gave them; what is left is divided in proportion to the other sources' tokens.
@@ -40,13 +43,20 @@ def check_shares(wanted: Sequence[Source]) -> None:
     """Refuse shares that no mixture can have, before anything is read.
 
     Raises:
-        SettingsError: when they come to more than 1, or to less with no source to take the rest.
+        SettingsError: when they come to more than 1, to less with no source to take the rest, or to 1 and leave nothing
+            to a source without a share.
     """
     given = [source.share for source in wanted if source.share is not None]
-    if sum(given) > 1 + 1e-9 or (len(given) == len(wanted) and sum(given) < 1 - 1e-9):
+    without = [source.name for source in wanted if source.share is None]
+    if sum(given) > 1 + _DUST or (not without and sum(given) < 1 - _DUST):
         raise SettingsError(
             f"the given shares come to {sum(given):.3f}",
             advice="they must come to 1, or less when other sources take the rest",
+        )
+    if without and sum(given) > 1 - _DUST:
+        raise SettingsError(
+            f"the given shares come to 1 already, and nothing is left for the source {', '.join(without)}",
+            advice="give it a share, lower the others, or leave it out",
         )
 
 

@@ -27,6 +27,15 @@ def test_shares_are_checked_before_anything_is_read() -> None:
             check_shares(wanted)
 
 
+def test_no_source_is_left_without_a_share() -> None:
+    """Shares that come to 1 with a source that has none: it would never be read."""
+    others = Source(name="d", kind="prose", path="d")
+    for wanted, names in (([*SOURCES.values(), REST], "source c"), ([*SOURCES.values(), REST, others], "source c, d")):
+        with pytest.raises(SettingsError, match=rf"come to 1 already, and nothing is left for the {names}\b") as caught:
+            check_shares(wanted)
+        assert "give it a share" in caught.value.advice
+
+
 def test_shares_of_what_is_there() -> None:
     """The rest in proportion to tokens; where a source was skipped, those left take its part."""
     a, c = made_up("a", [300] * 4), made_up("c", [300] * 4)
