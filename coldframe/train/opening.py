@@ -20,7 +20,7 @@ from coldframe.tokens.prepare import prepare
 from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
 from coldframe.train.judging import check_prompts
-from coldframe.train.mixing import check_shares, first_stage
+from coldframe.train.mixing import check_shares, first_stage, tell_times_read
 from coldframe.train.runfile import RunFile, apply_changes, read_run_file, save_run_file, write_run_file
 
 #: Tokens per second to begin measuring with, where nothing is known yet.
@@ -83,6 +83,7 @@ def open_new(
     check_fits(reasoned, plan_settings, hardware)
     check_prompts(settings.train, prepared.tokenizer, reasoned.plan.context)
     stage = first_stage(prepared.sources, {source.name: source for source in wanted})
+    tell_times_read(stage, prepared.sources, reasoned.plan)
     folder.create()
     shutil.copyfile(prepared.tokenizer_path, folder.tokenizer)
     run_file = write_run_file(
