@@ -20,10 +20,10 @@ import orjson
 import xxhash
 
 from coldframe.corpus.documents import Document, Quarantine, Reader, clean_text
-from coldframe.corpus.messages import conversation
+from coldframe.corpus.messages import Message, conversation
 from coldframe.errors import DependencyError, SourceError, UsageError
 
-_VERSION = 2
+_VERSION = 3
 """Raised when the documents that this file makes change, so that prepared shards are made again."""
 ENDINGS = (".txt", ".md", ".jsonl", ".parquet")
 WHOLE_FILE = 1 << 24
@@ -247,7 +247,7 @@ def _document(row: object, place: str, fields: tuple[str, ...], quarantine: Quar
         except UsageError as error:
             quarantine.add(place, error.message)
             return
-        messages = tuple(dataclasses.replace(message, content=clean_text(message.content)) for message in messages)
+        messages = tuple(map(_clean, messages))
         text = "\n\n".join(message.content for message in messages)
     else:
         bad = [name for name in fields if not isinstance(row.get(name), str)]
@@ -261,6 +261,11 @@ def _document(row: object, place: str, fields: tuple[str, ...], quarantine: Quar
         quarantine.add(place, "is empty")
         return
     yield Document(text=text, place=place, messages=messages)
+
+
+def _clean(message: Message) -> Message:
+    call = None if message.call is None else clean_text(message.call)
+    return dataclasses.replace(message, content=clean_text(message.content), call=call)
 
 
 _READERS = {".txt": _text_file, ".md": _text_file, ".jsonl": _jsonl_file, ".parquet": _parquet_file}

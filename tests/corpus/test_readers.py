@@ -115,6 +115,20 @@ def test_conversations_keep_their_messages(tmp_path):
     assert quarantined == {"chat.jsonl:2": "message 1 has the role 'robot'"}
 
 
+def test_calls_and_answers_are_cleaned_like_all_text(tmp_path):
+    messages = [
+        {"role": "user", "content": "Time?"},
+        {"role": "assistant", "content": "\ufeffI look.", "call": "clock(\r\n'here\x00')\ud800"},
+        {"role": "tool", "content": "noon\r"},
+        {"role": "assistant", "content": "Noon."},
+    ]
+    (tmp_path / "chat.jsonl").write_text(json.dumps({"messages": messages}))
+    [document] = read(tmp_path)[0].values()
+    assert document.messages[1] == Message(role="assistant", content="I look.", call="clock(\n'here')")
+    assert document.messages[2].content == "noon\n"
+    assert document.messages[3].call is None
+
+
 def test_parquet(tmp_path):
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is an optional package")
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is an optional package")
