@@ -23,7 +23,7 @@ from coldframe.corpus.documents import Document, Quarantine, Reader, clean_text
 from coldframe.corpus.messages import Message, conversation
 from coldframe.errors import DependencyError, SourceError, UsageError
 
-_VERSION = 3
+_VERSION = 4
 """Raised when the documents that this file makes change, so that prepared shards are made again."""
 ENDINGS = (".txt", ".md", ".jsonl", ".parquet")
 WHOLE_FILE = 1 << 24
@@ -240,7 +240,7 @@ def _document(row: object, place: str, fields: tuple[str, ...], quarantine: Quar
     if not isinstance(row, dict):
         quarantine.add(place, f"is {type(row).__name__}, not an object with fields")
         return
-    fields = fields or (("messages",) if "messages" in row and not isinstance(row.get("text"), str) else ("text",))
+    fields = fields or _fields_of(row)
     if fields == ("messages",):
         try:
             messages = conversation(row.get("messages"))
@@ -261,6 +261,13 @@ def _document(row: object, place: str, fields: tuple[str, ...], quarantine: Quar
         quarantine.add(place, "is empty")
         return
     yield Document(text=text, place=place, messages=messages)
+
+
+def _fields_of(row: dict[str, Any]) -> tuple[str, ...]:
+    """What to read of a row where the source names no fields: its text, or messages where that is missing or empty."""
+    text, messages = row.get("text"), row.get("messages")
+    has_text = isinstance(text, str) and (not messages or bool(clean_text(text).strip()))
+    return ("text",) if has_text or "messages" not in row else ("messages",)
 
 
 def _clean(message: Message) -> Message:

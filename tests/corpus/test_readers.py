@@ -115,6 +115,34 @@ def test_conversations_keep_their_messages(tmp_path):
     assert quarantined == {"chat.jsonl:2": "message 1 has the role 'robot'"}
 
 
+def test_messages_beside_an_empty_text_are_read(tmp_path):
+    good = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    rows = [
+        {"text": "", "messages": good},
+        {"text": " \n\ufeff\x00", "messages": good},
+        {"text": None, "messages": good},
+        {"text": "a text", "messages": good},
+        {"text": "", "messages": []},
+        {"text": "", "messages": None},
+        {"text": "", "messages": [{"role": "robot", "content": "hi"}]},
+        {"text": "another text", "messages": None},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    documents, bad = read(tmp_path)
+    assert {place: len(document.messages) for place, document in documents.items()} == {
+        "rows.jsonl:1": 2,
+        "rows.jsonl:2": 2,
+        "rows.jsonl:3": 2,
+        "rows.jsonl:4": 0,
+        "rows.jsonl:8": 0,
+    }
+    assert bad == {
+        "rows.jsonl:5": "is empty",
+        "rows.jsonl:6": "is empty",
+        "rows.jsonl:7": "message 1 has the role 'robot'",
+    }
+
+
 def test_calls_and_answers_are_cleaned_like_all_text(tmp_path):
     messages = [
         {"role": "user", "content": "Time?"},
