@@ -11,7 +11,7 @@ import math
 import os
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -168,7 +168,7 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
     sources = _sources(tables.pop("corpus", {}), recipe)
     for name, table in tables.items():
         if name not in SECTIONS or not isinstance(table, dict):
-            raise SettingsError(f"{recipe}: unknown section [{name}]", advice=did_you_mean(name, [*SECTIONS, "corpus"]))
+            raise SettingsError(f"{recipe}: unknown section [{name}]", advice=_instead(name, [*SECTIONS, "corpus"]))
     given: Given = {name: dict(table) for name, table in tables.items()}
     for text in overrides:
         section, key, value = parse_override(text)
@@ -182,7 +182,7 @@ def settings_from(given: Given, sources: tuple[Mapping[str, Any], ...] = ()) -> 
     """Settings from given values; the inverse of `Settings.given`."""
     for name in given:
         if name not in SECTIONS:
-            raise SettingsError(f"unknown section [{name}]", advice=did_you_mean(name, SECTIONS))
+            raise SettingsError(f"unknown section [{name}]", advice=_instead(name, SECTIONS))
     checked = {name: {key: check(name, key, value) for key, value in table.items()} for name, table in given.items()}
     sections = {name: SECTIONS[name](**table) for name, table in checked.items()}
     return Settings(sources=sources, given={name: table for name, table in checked.items() if table}, **sections)
@@ -210,7 +210,7 @@ def check(section: str, key: str, value: Any) -> Any:
         SettingsError: for an unknown section or key, or a value of another type.
     """
     if section not in SECTIONS:
-        raise SettingsError(f"unknown section [{section}]", advice=did_you_mean(section, SECTIONS))
+        raise SettingsError(f"unknown section [{section}]", advice=_instead(section, SECTIONS))
     converted = check_field(SECTIONS[section], section, key, value, page="docs/settings.md")
     least, most = _LIMITS.get((section, key), (-math.inf, math.inf))
     if converted is not None and (section, key) in _LIMITS and not least <= converted <= most:
@@ -227,7 +227,7 @@ def check_field(of: type, table: str, key: str, value: Any, *, page: str) -> Any
     """
     hints = get_type_hints(of)
     if key not in hints:
-        raise SettingsError(f"[{table}] has no setting {key!r}", advice=did_you_mean(key, hints))
+        raise SettingsError(f"[{table}] has no setting {key!r}", advice=_instead(key, hints, table=table))
     converted = _convert(hints[key], value)
     if converted is _WRONG:
         raise SettingsError(f"{table}.{key} cannot be {value!r}", advice=f"it is {_describe(hints[key])}; see {page}")
@@ -239,6 +239,8 @@ def fields_of(section: type) -> tuple[str, ...]:
     return tuple(item.name for item in dataclasses.fields(section))
 
 
+TO_COME = ("corpus.source.cap", "corpus.source.floor", "corpus.source.hub", "phase")
+"""What a later version is to read of a recipe; this one refuses it as any unknown name, and says so."""
 _WRONG = object()
 #: What numbers may be; those of [plan] are judged together, by the plan.
 _LIMITS: Mapping[tuple[str, str], tuple[float, float]] = {
@@ -255,6 +257,13 @@ _LIMITS: Mapping[tuple[str, str], tuple[float, float]] = {
     ("train", "held_out"): (0, 0.9),
     ("explore", "port"): (0, 65535),
 }
+
+
+def _instead(name: str, known: Iterable[str], *, table: str = "") -> str:
+    """What to do about an unknown name: wait for a later version, or take the nearest that is known."""
+    if f"{table}.{name}".lstrip(".") in TO_COME:
+        return f"{name} is to come with a later version; leave it out until then"
+    return did_you_mean(name, known)
 
 
 def _convert(hint: Any, value: Any) -> Any:

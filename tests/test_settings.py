@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from coldframe.errors import SettingsError
 from coldframe.settings import SECTIONS, load_settings, parse_override, settings_from
+from coldframe.train.opening import sources_of
 
 
 def recipe(folder: Path, text: str) -> Path:
@@ -52,6 +53,9 @@ def test_a_source_in_the_home_folder_or_behind_links(tmp_path: Path, monkeypatch
     ("[plan]\ndepht = 3\n", "no setting 'depht'", "'depth'"),
     ("[trian]\nseed = 3\n", "unknown section [trian]", "'train'"),
     ("seed = 3\n", "unknown section [seed]", ""),
+    ("[[phase]]\nsteps = 3\n", "unknown section [phase]", "phase is to come with a later version"),
+    ("[phase]\nsteps = 3\n", "unknown section [phase]", "phase is to come with a later version"),
+    ("[[phases]]\nsteps = 3\n", "unknown section [phases]", "known: "),
     ("[plan]\ndepth = 'three'\n", "plan.depth cannot be 'three'", "a whole number"),
     ("[plan]\ndepth = 3.5\n", "plan.depth cannot be 3.5", "a whole number"),
     ("[plan]\ndepth = true\n", "plan.depth cannot be True", "a whole number"),
@@ -76,6 +80,20 @@ def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, said: str, hint
         load_settings(recipe(tmp_path, text))
     assert said in caught.value.message
     assert hint in caught.value.advice
+
+
+def test_what_is_to_come_is_said_so(tmp_path: Path) -> None:
+    """A source's names of a later version; a slip is still answered with the nearest name."""
+    table = '[[corpus.source]]\nname = "a"\nkind = "prose"\npath = "a"\n'
+    for line, hint in (
+        ("cap = 0.2", "cap is to come with a later version; leave it out until then"),
+        ("floor = 0.1", "floor is to come with a later version"),
+        ('hub = "a/b"', "hub is to come with a later version"),
+        ("shar = 0.1", "'share'"),
+    ):
+        with pytest.raises(SettingsError, match="has no setting") as caught:
+            sources_of(load_settings(recipe(tmp_path, table + line)).sources)
+        assert hint in caught.value.advice
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None], ids=["not text", "a folder"])
