@@ -183,7 +183,7 @@ def check_fits(reasoned: Reasoned, settings: PlanSettings, hardware: Hardware) -
         raise MemoryFitError(
             f"depth {plan.depth} needs {gib(plan.peak_memory_bytes)} with {plan.device_batch} rows a micro-batch, and "
             f"{gib(plan.free_memory_bytes)} are free",
-            advice=_what_would_fit(settings, hardware, plan),
+            advice=what_would_fit(settings, hardware, plan),
         )
 
 
@@ -344,7 +344,7 @@ def _rates(settings: PlanSettings, sizes: Sizes, batch: int, num_steps: int, why
     return rates | {"weight_decay": decay, "warm_up": warm_up, "warm_down": warm_down, "final_rate": 0.05}
 
 
-def _what_would_fit(settings: PlanSettings, hardware: Hardware, plan: Plan) -> str:
+def what_would_fit(settings: PlanSettings, hardware: Hardware, plan: Plan) -> str:
     """The nearest change that fits: of how it is computed, the longest context at this depth, the largest depth."""
     usual = PlanSettings()
     freed = {name: getattr(usual, name) for name in ("device_batch", "recompute", "replicas")}
@@ -369,4 +369,8 @@ def _what_would_fit(settings: PlanSettings, hardware: Hardware, plan: Plan) -> s
     for depth in range(plan.depth - 1, 0, -1):
         if fits(dataclasses.replace(loosened, depth=depth)):
             return f"depth {depth} would fit (--depth {depth}{also})"
-    return "free some memory, or use a smaller vocabulary (--set plan.vocab_size=4096)"
+    if (plan.vocab_size or 0) > 4096 and fits(dataclasses.replace(loosened, vocab_size=4096)):
+        return f"a smaller vocabulary would fit (--set plan.vocab_size=4096{also})"
+    smallest = dataclasses.replace(loosened, depth=1, context=128, vocab_size=1024, width=None, head_dim=None)
+    least = make_plan(smallest, hardware).plan.peak_memory_bytes
+    return f"free some memory: the smallest plan needs {gib(least)} (--depth 1, a context of 128, 1,024 tokens)"

@@ -23,6 +23,7 @@ from torch import Tensor
 from coldframe.model.fused import inverse_rms
 from coldframe.model.rows import for_rows
 from coldframe.model.sizes import BLOCK, KEPT_UP_TO
+from coldframe.model.uncompiled import uncompiled
 
 
 class Block(NamedTuple):
@@ -55,7 +56,7 @@ class Heads(NamedTuple):
         return self.queries, self.keys, self.keys
 
 
-@torch.compiler.disable  # it works in place in parts of its tensors, which a compiler cannot follow
+@uncompiled  # it works in place in parts of its tensors, which a compiler cannot follow
 def self_attention(
     x_BTC: Tensor, qkv_EC: Tensor, cos_TR: Tensor, sin_TR: Tensor, added_BTKD: Tensor | None, heads: Heads
 ) -> Tensor:

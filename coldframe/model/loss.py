@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from coldframe.model.sizes import ROWS_ON_CPU, ROWS_ON_GPU
+from coldframe.model.uncompiled import uncompiled
 
 
 def cross_entropy_rows(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def cross_entropy_rows(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) ->
     return torch.cat(parts)
 
 
-@torch.compiler.disable  # its gradients are made on the way forward, which a compiler has nothing to add to
+@uncompiled  # its gradients are made on the way forward, which a compiler has nothing to add to
 def cross_entropy_sum(hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor, mask_N: Tensor) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy in nats over the rows whose mask is 1, and each row's own (detached, 0 where masked).
 

@@ -9,6 +9,7 @@ from coldframe.errors import SettingsError, SourceError
 from coldframe.evaluate.bits_per_byte import Scored, bits_per_byte
 from coldframe.generate.engine import Engine
 from coldframe.generate.sampling import Sampling
+from coldframe.generate.scoring import BATCH_TOKENS
 from coldframe.run.record import Recorder
 from coldframe.settings import TrainSettings
 from coldframe.tokens.shards import TokenSource
@@ -68,6 +69,8 @@ class Judge:
             self._not_measured("evaluate", "bits per byte", error.message)
         except (RuntimeError, MemoryError) as error:
             self._ran_out("evaluate", "bits per byte", error)
+        finally:  # pieces of many sizes leave holes that training cannot use
+            give_back_memory(self.trainer.device)
         return None
 
     def sample(self) -> None:
@@ -76,11 +79,12 @@ class Judge:
             self._sample()
         except (RuntimeError, MemoryError) as error:
             self._ran_out("sample", "samples", error)
+        finally:
+            give_back_memory(self.trainer.device)
 
     def _ran_out(self, kind: str, what: str, error: Exception) -> None:
         if not is_out_of_memory(error):
             raise error
-        give_back_memory(self.trainer.device)
         self._not_measured(kind, what, "memory ran out")
 
     def _not_measured(self, kind: str, what: str, why: str) -> None:
@@ -98,6 +102,8 @@ class Judge:
             context=context,
             max_bytes=self.settings.evaluate_bytes,
             seed=self.trainer.plan.seed,
+            # No more at once than training has: what fits there fits here, where nothing is kept for a way back.
+            batch_tokens=min(BATCH_TOKENS, self.trainer.state.device_batch * context),
         )
         for score in scores:
             self.recorder.evaluation(
@@ -132,13 +138,17 @@ class Judge:
         for text in [text for text, ids in prompts.items() if len(ids) > self.trainer.plan.context]:
             self._not_measured("sample", f"sample of {shortened(text)}", "the prompt is longer than the context")
             del prompts[text]
-        for text, made in zip(prompts, engine.generate(list(prompts.values()), sampling), strict=True):
-            self.recorder.sample(
-                prompt=text,
-                text=made.text,
-                temperature=sampling.temperature,
-                seed=sampling.seed,
-                num_tokens=len(made.tokens),
-                loss=made.loss,
-                perplexity=made.perplexity,
-            )
+        texts, rows = list(prompts), self.trainer.state.device_batch  # again no more at once than training has
+        for first in range(0, len(texts), rows):
+            some = texts[first : first + rows]
+            answers = engine.generate([prompts[text] for text in some], sampling, first_row=first)
+            for text, made in zip(some, answers, strict=True):
+                self.recorder.sample(
+                    prompt=text,
+                    text=made.text,
+                    temperature=sampling.temperature,
+                    seed=sampling.seed,
+                    num_tokens=len(made.tokens),
+                    loss=made.loss,
+                    perplexity=made.perplexity,
+                )

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from coldframe.corpus.sources import EMBEDDED, Source
-from coldframe.errors import SettingsError, ShardError, TokenizerError
+from coldframe.errors import MemoryFitError, SettingsError, ShardError, TokenizerError
 from coldframe.hardware import Hardware
-from coldframe.plan import Reasoned, check_fits, make_plan
+from coldframe.plan import Reasoned, check_fits, gib, make_plan
 from coldframe.run.paths import RunFolder
 from coldframe.settings import PlanSettings, Settings, check_field
 from coldframe.tokens.prepare import prepare
 from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
+from coldframe.train.allocator import give_back_memory
 from coldframe.train.judging import check_prompts
 from coldframe.train.mixing import check_shares, first_stage, tell_times_read
 from coldframe.train.runfile import RunFile, apply_changes, read_run_file, save_run_file, write_run_file
@@ -72,6 +75,7 @@ def open_new(
         held_out=settings.train.held_out,
         progress=progress,
     )
+    give_back_memory(torch.device("cpu"))
     for name, reason in prepared.skipped:
         _log.warning("source %s is skipped: %s", name, reason)
     plan_settings = dataclasses.replace(settings.plan, vocab_size=prepared.tokenizer.vocab_size)
@@ -133,6 +137,7 @@ def open_old(folder: RunFolder, settings: Settings, hardware: Hardware) -> Opene
     """
     stored = read_run_file(folder)
     run_file, changed = apply_changes(stored, settings, hardware)
+    _check_memory(run_file, settings, hardware)
     tokenizer = load_tokenizer(folder, stored)
     sources = open_sources_of(folder, run_file, tokenizer)
     wanted = {source.name: source for source in sources_of(stored.sources)}
@@ -148,6 +153,22 @@ def open_old(folder: RunFolder, settings: Settings, hardware: Hardware) -> Opene
         changed=changed,
         is_new=False,
     )
+
+
+def _check_memory(run_file: RunFile, settings: Settings, hardware: Hardware) -> None:
+    """A run goes on as it was planned, so less memory than it needs is refused when it was asked for, else said.
+
+    Raises:
+        MemoryFitError: when plan.memory, given now, is less.
+    """
+    need = run_file.plan.peak_memory_bytes
+    if need <= hardware.free_memory:
+        return
+    message = f"run needs {gib(need)} as it was planned, and {gib(hardware.free_memory)} are free"
+    advice = "--set plan.device_batch=1 --set train.accept_changes=true takes less"
+    if settings.plan.memory:
+        raise MemoryFitError(message, advice=f"give it more, or {advice}")
+    _log.warning("%s: memory may run out; %s", message, advice)
 
 
 def load_tokenizer(folder: RunFolder, run_file: RunFile) -> Tokenizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 import time
@@ -17,10 +18,11 @@ from coldframe.train.runfile import RunFile
 from coldframe.train.trainer import Trainer, prepare_torch
 
 _NUM_STEPS = 2
+_log = logging.getLogger("coldframe")
 
 
 def probe(run_file: RunFile, trainer: Trainer) -> list[str]:
-    """Two steps of two micro-batches each, undone again; what they took against what was predicted.
+    """Two steps of two micro-batches each, undone again; what they took against what was predicted and what is free.
 
     Of two, because the second one's way there has the first one's gradients beside it.
 
@@ -33,7 +35,11 @@ def probe(run_file: RunFile, trainer: Trainer) -> list[str]:
     taken, predicted, what = peak_memory(plan), plan.peak_memory_bytes, "resident"
     if plan.device == "cuda":  # which counts the card's context with it, and torch does not
         predicted, what = predicted - PROCESS_BYTES["cuda"], "reserved, without the card's context"
+    free = plan.free_memory_bytes - (plan.peak_memory_bytes - predicted)
     lines = [f"two probe steps took {gib(taken)} ({what}); predicted {gib(predicted)}"]
+    if taken > free:
+        lines.append(f"that is more than the {gib(free)} that were free or allowed: training may run out of memory")
+        _log.warning("%s", "; ".join(lines))
     if trainer.state.device_batch < plan.device_batch:
         lines.append(f"memory ran out: {trainer.state.device_batch} rows a micro-batch instead of {plan.device_batch}")
     return lines

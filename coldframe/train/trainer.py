@@ -15,6 +15,7 @@ from coldframe.model.optimizer import Optimizer, Rates
 from coldframe.model.parallel import Ranks, any_rank, sum_over_ranks
 from coldframe.model.schedule import Schedule, StepRates
 from coldframe.model.transformer import Transformer
+from coldframe.model.uncompiled import keep_out_of_compiling
 from coldframe.plan import Plan
 from coldframe.train.allocator import give_back_memory
 from coldframe.train.replicas import Replicas
@@ -58,6 +59,8 @@ class Trainer:
         self.model.to(self.device)
         self.model.prepare_rotary(self.device)  # not within a compiled forward, which would be compiled again after it
         self.optimizer = Optimizer(self.model, rates_of(plan), orthogonal_dtype=getattr(torch, plan.orthogonal_dtype))
+        if plan.compile:
+            keep_out_of_compiling()
         self._forward = torch.compile(self.model, dynamic=False) if plan.compile else self.model
         self._compiles = plan.compile
         self.compile_failure: str | None = None

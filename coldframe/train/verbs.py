@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from coldframe.errors import LockError, RequestError, ResumeError, SettingsError
 from coldframe.hardware import detect
-from coldframe.plan import make_plan
+from coldframe.plan import make_plan, what_would_fit
 from coldframe.run import requests
 from coldframe.run.lock import TrainerLock, holder
 from coldframe.run.paths import RunFolder, find_run, run_folder
@@ -75,6 +75,8 @@ class PlanVerb:
     """Where it would train."""
     memory: str | None = None
     """Memory to stay within, such as 8GB."""
+    seed: int | None = None
+    """Decides the first weights and the order of reading."""
     set: tuple[str, ...] = ()
     """Any setting, as section.key=value."""
     json: bool = False
@@ -135,7 +137,7 @@ def settings_of(verb: TrainVerb | PlanVerb) -> Settings:
     ):
         if value is not None:
             flags["plan"][key] = value
-    if isinstance(verb, TrainVerb) and verb.seed is not None:
+    if verb.seed is not None:
         flags["train"]["seed"] = verb.seed
     return load_settings(verb.recipe, verb.set, flags)
 
@@ -144,9 +146,12 @@ def plan_run(verb: PlanVerb) -> dict[str, Any]:
     """The plan's fields and reasons."""
     settings = settings_of(verb)
     hardware = detect(settings.plan.device, settings.plan.memory)
-    reasoned = make_plan(with_vocabulary(settings), hardware, seed=settings.train.seed)
-    memory = dataclasses.asdict(reasoned.memory)
-    return {**reasoned.plan.as_dict(), "memory": memory, "reasons": dict(reasoned.reasons)}
+    plan_settings = with_vocabulary(settings)
+    reasoned = make_plan(plan_settings, hardware, seed=settings.train.seed)
+    memory, reasons = dataclasses.asdict(reasoned.memory), dict(reasoned.reasons)
+    if not reasoned.plan.fits:
+        reasons["fits"] = what_would_fit(plan_settings, hardware, reasoned.plan)
+    return {**reasoned.plan.as_dict(), "memory": memory, "reasons": reasons}
 
 
 def pause(verb: SteerVerb) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +59,10 @@ def test_a_compiler_that_fails(bench: Bench, plain: dict[str, list[float]], tmp_
     assert "C++ compiler" in event["message"], event
     assert "Traceback" not in ended.said
     assert bench.series("uncompiled") == plain
+
+
+def test_who_compiles_nothing_does_not_import_the_compiler() -> None:
+    """It takes 70 MB and a second of every start."""
+    look = "import sys, coldframe.train.session; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
