@@ -18,7 +18,7 @@ _noted: list[list[Callable[..., Any]]] = []
 
 
 def uncompiled(function: _Function) -> _Function:
-    """The function, noted; it takes its arguments by position. Say at its place why a compiler has no business in it."""
+    """The function, noted; it takes arguments by position. Say at its place why a compiler has no business in it."""
     held: list[Callable[..., Any]] = [function]
     _noted.append(held)
 

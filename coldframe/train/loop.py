@@ -93,12 +93,12 @@ class Loop:
         batch = next(reader)
         state = self.trainer.state
         micro_batch = state.device_batch
-        result = self.trainer.step(batch)
+        result = self.trainer.step(batch, len(self.stream.names))
         state.next_row = reader.row
         if self.leader is not None:
             state.train_seconds += time.perf_counter() - began
             self.leader.control.recorder.step = state.step
-            self.leader.steps.add(result, state, batch, self.stream.names, began)
+            self.leader.steps.add(result, state, self.stream.names, began)
             self.leader.heartbeat.tokens_per_second = self.leader.steps.tokens_per_second
             if state.device_batch < micro_batch:
                 self._ran_out_of_memory(micro_batch)

@@ -154,7 +154,7 @@ class Session:
             try:
                 heartbeat.say("training")
                 end = loop.run(stop_at)
-                steps.flush()
+                steps.finish()
             except BaseException as error:
                 self._failed(recorder, heartbeat, error)
                 raise

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 
 from coldframe.errors import TrainingError
-from coldframe.mixture.stream import Batch
 from coldframe.run.record import Recorder, StepRow
 from coldframe.train.state import TrainState
 from coldframe.train.trainer import StepResult
@@ -33,7 +32,7 @@ class _Step:
     began: float
     ended: float
     result: StepResult
-    sources: list[str]
+    sources: Sequence[str]
 
 
 class StepLog:
@@ -52,14 +51,14 @@ class StepLog:
         self._pending: list[_Step] = []
         self._by_source: dict[str, list[float]] = {}
         self._last_flush = self._last_line = 0.0
-        self._last_source_step = 0
+        self._last_source_step = self._last_step = 0
 
     @property
     def tokens_per_second(self) -> float | None:
         """Of the newest step that was written; None before the first."""
         return self._batch_tokens / self.seconds[-1] if self.seconds else None
 
-    def add(self, result: StepResult, state: TrainState, batch: Batch, names: Sequence[str], began: float) -> None:
+    def add(self, result: StepResult, state: TrainState, names: Sequence[str], began: float) -> None:
         """Take a step that began then (perf_counter) and ended now."""
         self._pending.append(
             _Step(
@@ -69,7 +68,7 @@ class StepLog:
                 began=began,
                 ended=time.perf_counter(),
                 result=result,
-                sources=[names[source] for source in batch.source],
+                sources=names,
             )
         )
         if time.monotonic() - self._last_flush >= FLUSH_SECONDS:
@@ -95,6 +94,7 @@ class StepLog:
             rows.append(self._row(step, fetched, seconds))
             self._add_sources(step.result, step.sources)
         self._recorder.steps(rows)
+        self._last_step = rows[-1].step
         if rows[-1].step - self._last_source_step >= SOURCE_LOSSES_EVERY:
             self._write_sources(rows[-1].step)
         self.train_loss = rows[-1].train_loss
@@ -105,6 +105,12 @@ class StepLog:
                     f"step {row.step} is not finite (loss {row.train_loss}, gradient norm {row.grad_norm})",
                     advice="start the run again to go back to the last checkpoint; a lower plan.learning_rate helps",
                 )
+
+    def finish(self) -> None:
+        """Write what is pending, and the losses by source that have gathered since the last of them."""
+        self.flush()
+        if self._by_source:
+            self._write_sources(self._last_step)
 
     def median_tokens_per_second(self) -> float | None:
         """Over the steps of this stretch, the first (which warms up) left out."""
@@ -128,12 +134,12 @@ class StepLog:
             update_norms=dict(zip(names, norms[len(names) :], strict=True)),
         )
 
-    def _add_sources(self, result: StepResult, sources: list[str]) -> None:
-        losses, targets = result.row_losses.tolist(), result.row_targets.tolist()
-        for source, loss, count in zip(sources, losses, targets, strict=True):
-            entry = self._by_source.setdefault(source, [0.0, 0.0])
-            entry[0] += loss
-            entry[1] += count
+    def _add_sources(self, result: StepResult, sources: Sequence[str]) -> None:
+        for source, (loss, count) in zip(sources, result.by_source.tolist(), strict=True):
+            if count or source in self._by_source:
+                entry = self._by_source.setdefault(source, [0.0, 0.0])
+                entry[0] += loss
+                entry[1] += count
 
     def _write_sources(self, step: int) -> None:
         self._last_source_step = step

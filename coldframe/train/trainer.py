@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,10 +35,8 @@ class StepResult:
     """Summed loss in nats of all ranks' targets; 0-d."""
     num_targets: int
     """Targets of all ranks together."""
-    row_losses: Tensor
-    """Summed loss in nats of each row of this rank."""
-    row_targets: Tensor
-    """Targets of each row of this rank."""
+    by_source: Tensor
+    """Of each source, summed loss in nats and number of targets, over all ranks' rows [sources, 2]."""
     grad_norm: Tensor
     clip_scale: Tensor
     grad_norms: dict[str, Tensor]
@@ -71,8 +70,8 @@ class Trainer:
         """Let another schedule hold from the next step on."""
         self._horizon = horizon
 
-    def step(self, batch: Batch) -> StepResult:
-        """Learn from this rank's rows of a batch, and move the state on by a step.
+    def step(self, batch: Batch, num_sources: int = 1) -> StepResult:
+        """Learn from this rank's rows of a batch, which are of so many sources, and move the state on by a step.
 
         When memory runs out, the micro-batch is halved and the step begins again; when the model cannot be compiled,
         it goes on without.
@@ -100,8 +99,10 @@ class Trainer:
             self._make_smaller(ran_out or "another rank ran out of memory")
         self._compiles = False  # what fails from now on is not the compiler
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        sum_over_ranks([loss_sum, *gradients], self.ranks)
-        result = self._update(loss_sum, row_losses, mask, num_targets)
+        of_source = torch.from_numpy(batch.source == np.arange(num_sources)[:, None]).to(self.device, torch.float32)
+        by_source = of_source @ torch.stack([row_losses, mask.sum(dim=1)], dim=1)
+        sum_over_ranks([loss_sum, by_source, *gradients], self.ranks)
+        result = self._update(loss_sum, by_source, num_targets)
         self.state.step += 1
         self.state.num_updates = self.optimizer.num_updates
         self.state.num_tokens += num_targets
@@ -135,7 +136,7 @@ class Trainer:
             total, row_losses = torch.stack(losses).sum(), torch.cat(by_micro_batch)
         return total, row_losses
 
-    def _update(self, loss_sum: Tensor, row_losses: Tensor, mask: Tensor, num_targets: int) -> StepResult:
+    def _update(self, loss_sum: Tensor, by_source: Tensor, num_targets: int) -> StepResult:
         schedule = schedule_of(self.plan, self._horizon(self.state.step))
         rates = schedule.at(self.state.step)
         grad_norms = self.optimizer.norms()
@@ -147,8 +148,7 @@ class Trainer:
         return StepResult(
             loss_sum=loss_sum,
             num_targets=num_targets,
-            row_losses=row_losses,
-            row_targets=mask.sum(dim=1),
+            by_source=by_source,
             grad_norm=grad_norm,
             clip_scale=clip_scale,
             grad_norms=grad_norms,

@@ -163,6 +163,8 @@ def test_two_ranks(bench: Bench) -> None:
     trainer.kill()
     assert bench.rows(name, "heartbeats")[-1]["status"] != "done"  # the kill came in time
     assert_the_same(bench, name, bench.train(name, ranks=2), expected)
+    counted = sum(row["num_tokens"] for row in bench.rows("ranks-straight", "source_losses"))
+    assert counted == bench.series("ranks-straight")["num_tokens"][-1], "losses by source are of all ranks' rows"
 
 
 def change_the_mixture(bench: Bench, name: str) -> dict[str, Any]:
