@@ -106,9 +106,9 @@ def _micro_batch(
                     "given"
                     if settings.device_batch
                     else (
-                        f"the most rows of {rows} that fit"
-                        if size * sizes.context < most and size < rows
-                        else f"{size * sizes.context:,} tokens keep the device busy"
+                        f"{size * sizes.context:,} tokens keep the device busy"
+                        if size == candidates[0]
+                        else f"the most rows of {rows} that fit"
                     )
                 )
                 why["recompute"] = (

@@ -76,7 +76,8 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
     has_cuda = torch.cuda.is_available()
     if device == "cuda" and not has_cuda:
         raise SettingsError(
-            "device cuda was asked for, but torch sees no GPU", advice="use --device cpu, or see coldframe doctor"
+            "device cuda was asked for, but torch sees no GPU",
+            advice="use --device cpu, or see coldframe doctor; coldframe plan takes any card's --memory",
         )
     if has_cuda and device != "cpu":
         local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -107,6 +108,22 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto", memory: str | None =
         ranks=ranks,
         bfloat16=_cpu_multiplies_bfloat16(),
         compiles=shutil.which("g++") is not None or shutil.which("clang++") is not None,
+    )
+
+
+def assumed_card(memory: str) -> Hardware:
+    """A present-day GPU with so much memory, for a plan made on a machine that has none.
+
+    Raises:
+        SettingsError: for an amount that is none.
+    """
+    return Hardware(
+        device="cuda",
+        name=f"an assumed card with {memory} free",
+        free_memory=parse_bytes(memory),
+        num_cores=num_cores(),
+        bfloat16=True,
+        compiles=True,
     )
 
 

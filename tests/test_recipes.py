@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from coldframe.cli import main
 from coldframe.hardware import Hardware, parse_bytes
 from coldframe.plan import make_plan
 from coldframe.settings import Settings, load_settings
@@ -65,6 +68,19 @@ def test_recipe_explains_itself(recipe: Path) -> None:
     assert f"--recipe recipes/{recipe.name}" in recipe.read_text(encoding="utf-8")
     assert [line for line in lines if re.match(r"[a-z_]+ = ", line) and "# " not in line] == []
     assert max(map(len, lines)) <= 130
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a card of its own to plan for")
+@pytest.mark.parametrize("name", ["8gb", "12gb", "24gb"])
+def test_a_cards_recipe_can_be_planned_where_there_is_no_card(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a laptop one can ask what would fit a card; training there is refused."""
+    recipe = str(ROOT / "recipes" / f"{name}.toml")
+    assert main(["plan", "--recipe", recipe, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (plan["device"], plan["fits"], plan["dtype"]) == ("cuda", True, "bfloat16")
+    assert main(["plan", "--recipe", recipe, "--memory", "3GB", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert not plan["fits"] and "would fit" in plan["reasons"]["fits"]
 
 
 def test_demo_follows_a_recipe() -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from tyro.conf import Positional
 
 from coldframe.errors import LockError, RequestError, ResumeError, SettingsError
-from coldframe.hardware import detect
+from coldframe.hardware import assumed_card, detect
 from coldframe.plan import make_plan, what_would_fit
 from coldframe.run import requests
 from coldframe.run.lock import TrainerLock, holder
@@ -145,7 +146,11 @@ def settings_of(verb: TrainVerb | PlanVerb) -> Settings:
 def plan_run(verb: PlanVerb) -> dict[str, Any]:
     """The plan's fields and reasons."""
     settings = settings_of(verb)
-    hardware = detect(settings.plan.device, settings.plan.memory)
+    device, memory_given = settings.plan.device, settings.plan.memory
+    if device == "cuda" and memory_given and not torch.cuda.is_available():
+        hardware = assumed_card(memory_given)
+    else:
+        hardware = detect(device, memory_given)
     plan_settings = with_vocabulary(settings)
     reasoned = make_plan(plan_settings, hardware, seed=settings.train.seed)
     memory, reasons = dataclasses.asdict(reasoned.memory), dict(reasoned.reasons)
