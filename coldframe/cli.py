@@ -105,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (kept open for the interpreter's last flush)
         return 1
     except KeyboardInterrupt:
+        if as_json:
+            said = {"kind": "Interrupted", "message": "interrupted", "advice": "nothing is lost; type it again"}
+            print(json.dumps({"error": said}), flush=True)
         print("interrupted", file=sys.stderr)
         return 130
     except (RuntimeError, MemoryError) as error:

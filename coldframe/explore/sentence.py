@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 State = Literal["well", "watch", "critical", "idle"]
 _BUSY = {
-    "preparing": "Preparing",
+    "preparing": "Preparing text and model",
     "evaluating": "Evaluating",
     "sampling": "Writing samples",
     "checkpointing": "Writing a checkpoint",
