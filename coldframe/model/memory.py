@@ -14,8 +14,10 @@ _KEPT_WIDTHS = {"cpu": 17.0, "cuda": 20.0}
 _WORKING_WIDTHS = {"cpu": 12.5, "cuda": 26.0}
 #: With recomputation each layer keeps its input and what it was made from; one layer's activations come on top.
 _KEPT_WIDTHS_RECOMPUTED = 3.0
-#: Python, torch and the libraries of a CPU process; a CUDA context with its libraries.
-PROCESS_BYTES = {"cpu": 365_000_000, "cuda": 600 << 20}
+#: Python, torch and the libraries of a CPU process, with what samples and evaluations leave behind; a CUDA context.
+PROCESS_BYTES = {"cpu": 410_000_000, "cuda": 600 << 20}
+#: A CPU process has more with recomputation, for which torch imports its compiler, and with each further replica.
+_RECOMPUTATION_BYTES, _REPLICA_BYTES = 85_000_000, 10_000_000
 #: What a GPU's allocator holds on top of what it is asked for, as a share.
 _FRAGMENTATION = {"cpu": 0.0, "cuda": 0.05}
 
@@ -73,7 +75,10 @@ def memory_need(
         "logits": chunk * sizes.vocab_size * logits_bytes + replicas * 2 * 4 * sizes.vocab_size * sizes.width,
     }
     allocator = int(_FRAGMENTATION[device] * sum(parts.values()))
-    return MemoryNeed(**parts, allocator=allocator, process=PROCESS_BYTES[device])
+    process = PROCESS_BYTES[device]
+    if device == "cpu":
+        process += recompute * _RECOMPUTATION_BYTES + (replicas - 1) * _REPLICA_BYTES
+    return MemoryNeed(**parts, allocator=allocator, process=process)
 
 
 def _scores_on_cpu(sizes: Sizes, num_tokens: int, layers_kept: int) -> int:

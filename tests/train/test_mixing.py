@@ -76,7 +76,8 @@ def test_how_often_the_text_is_read(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_run_says_how_often_it_reads_the_text(bench: Bench, coldframe: Commands) -> None:
     """Before step 1, with the warning where it is much."""
-    answer = coldframe("train", "--run", "often", "--runs", bench.runs, "--recipe", bench.recipe(num_steps=120))
+    recipe = bench.recipe(num_steps=120)
+    answer = coldframe("train", "--run", "often", "--runs", bench.runs, "--recipe", recipe, "--stop-at", 1)
     assert answer.status == 0, answer.err
     assert "the text will be read " in answer.err
     assert re.search(r"warning: source own: [\d,]+ tokens will be read about \d+ times; fewer steps", answer.err)
