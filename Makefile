@@ -14,7 +14,7 @@ demo: environment  ## train a small model on the embedded corpus for 8 to 12 min
 	@$(BIN)/coldframe train --run demo --recipe recipes/tiny-cpu.toml --explore
 
 test: environment-test browser  ## the test suite, a headless browser included (2 cores, no GPU, a few minutes)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check-long: environment-test browser  ## the long campaigns: many kills, soaks
 	@$(BIN)/python -m pytest -m long

@@ -36,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("long" if config.getoption("markexpr") == "long" else "suite")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that train in real processes go first: they take longest, and two workers then end at about one time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/train/", "tests/test_story.py")))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that needs a GPU where there is none, and say so."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
