@@ -15,6 +15,7 @@ import torch
 from coldframe.corpus.sources import EMBEDDED, Source
 from coldframe.errors import MemoryFitError, SettingsError, ShardError, TokenizerError
 from coldframe.hardware import Hardware
+from coldframe.model.memory import memory_need
 from coldframe.plan import Reasoned, check_fits, gib, make_plan
 from coldframe.run.paths import RunFolder
 from coldframe.settings import PlanSettings, Settings, check_field
@@ -161,13 +162,23 @@ def _check_memory(run_file: RunFile, settings: Settings, hardware: Hardware) -> 
     Raises:
         MemoryFitError: when plan.memory, given now, is less.
     """
-    need = run_file.plan.peak_memory_bytes
+    plan = run_file.plan  # its device batch may just have been changed, so the need is reckoned anew
+    need = memory_need(
+        plan.sizes,
+        device=plan.device,
+        device_batch=plan.device_batch,
+        replicas=plan.replicas,
+        value_bytes=2 if plan.dtype == "bfloat16" else 4,
+        recompute=plan.recompute,
+    ).total
     if need <= hardware.free_memory:
         return
     message = f"run needs {gib(need)} as it was planned, and {gib(hardware.free_memory)} are free"
-    advice = "--set plan.device_batch=1 --set train.accept_changes=true takes less"
+    advice = "end other programs, or give it more"
+    if plan.device_batch > 1:
+        advice += "; --set plan.device_batch=1 --set train.accept_changes=true takes less"
     if settings.plan.memory:
-        raise MemoryFitError(message, advice=f"give it more, or {advice}")
+        raise MemoryFitError(message, advice=advice)
     _log.warning("%s: memory may run out; %s", message, advice)
 
 

@@ -266,6 +266,17 @@ def test_a_changed_micro_batch_is_used(garden: Garden) -> None:
     assert checkpoints.read_state(newest)["device_batch"] == 1
 
 
+def test_less_memory_than_the_run_needs_is_refused_at_a_resume(garden: Garden) -> None:
+    """With the need as it is now: a smaller micro-batch lowers it; more memory than that goes on."""
+    folder = garden.copy()
+    answer = garden.train(folder, "--memory", "100MB")
+    assert (answer.status, answer.error["kind"]) == (1, "MemoryFit")
+    assert "device_batch=1" in answer.error["advice"]
+    smaller = ("--set", "plan.device_batch=1", "--set", "train.accept_changes=true")
+    assert "device_batch=1" not in garden.train(folder, "--memory", "100MB", *smaller).error["advice"]
+    assert garden.train(folder, "--memory", "3GB").json["status"] == "done"
+
+
 def test_the_first_command_again(garden: Garden) -> None:
     """What a run was started with may be said again, however the plan rounded it; other sources may not."""
     name = f"again-{os.getpid()}-{len(list(garden.bench.runs.iterdir()))}"
