@@ -122,7 +122,7 @@ def test_running_out_of_memory(bench: Bench, coldframe: Commands) -> None:
     for name, flags in (("tight", ["--stop-at", 1]), ("roomy", [])):
         answer = coldframe("train", "--run", name, "--runs", bench.runs, "--recipe", recipe, "--json", *flags)
         assert answer.status == 0, answer.err
-    ended = train_with_limit(bench, "tight", 290).end()
+    ended = train_with_limit(bench, "tight", 330).end()
     assert ended.status == 0, ended.said
     assert (ended.json["status"], ended.json["step"]) == ("done", 3)
     events = memory_warnings(bench, "tight")
