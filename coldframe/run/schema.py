@@ -181,8 +181,8 @@ EXPLORER_MIGRATIONS = (_M001_EXPLORER,)
 #: No room in the file itself, for the memory that its readers share, or beyond a limit on file sizes.
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
 
-#: How long a connection waits for another's short transaction, seconds.
-BUSY_SECONDS = 10.0
+#: How long a connection waits for another's short transaction, seconds; a disk that stalls has been seen to take 20.
+BUSY_SECONDS = 60.0
 
 
 class _Connection(sqlite3.Connection):
@@ -220,7 +220,7 @@ def room_in_database(path: Path) -> Iterator[None]:
 def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
     connection = _connect(path.absolute().as_uri())
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, time REAL NOT NULL)")
         for number, script in enumerate(migrations, start=1):
@@ -230,6 +230,20 @@ def _open(path: Path, migrations: tuple[str, ...]) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Set WAL mode. Of several processes that do so to a new database at once SQLite refuses all but one immediately,
+    lest they wait for each other for good: its own timeout does not count here."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def read_database(path: Path) -> sqlite3.Connection | None:
