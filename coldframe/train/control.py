@@ -33,6 +33,28 @@ class Decision:
     """The request that asks for it; of several, each has its own turn."""
 
 
+class StopAsked(KeyboardInterrupt):
+    """Somebody asked to stop before there was anything to save."""
+
+
+def leave_if_asked(folder: RunFolder, earlier: Collection[Path]) -> None:
+    """Answer what can be answered while the text is still being prepared; everything else waits for the first step.
+
+    Raises:
+        StopAsked: when a stop was asked for, which is then answered.
+    """
+    if not requests.waiting(folder):
+        return
+    recorder = Recorder(folder)
+    try:
+        control = Control(folder, recorder, earlier)
+        if control.decide().leave == "stop":
+            control.answer("stop", "applied", "stopped before the first step; what was prepared is kept")
+            raise StopAsked
+    finally:
+        recorder.close()
+
+
 class Control:
     """Collects what is wanted of the trainer. A handler only sets a flag; the loop acts."""
 

@@ -24,7 +24,7 @@ from coldframe.run.paths import RunFolder
 from coldframe.run.record import Recorder
 from coldframe.settings import Settings
 from coldframe.train.allocator import give_back_memory, prepare_allocator
-from coldframe.train.control import Control
+from coldframe.train.control import Control, StopAsked, leave_if_asked
 from coldframe.train.judging import Judge
 from coldframe.train.loop import End, Leader, Loop
 from coldframe.train.mixing import open_stream
@@ -69,7 +69,7 @@ def train(folder: RunFolder, settings: Settings, *, stop_at: int | None, progres
     ranks = join_ranks(hardware.device)
     try:
         with _lock(folder, ranks) as held, _nothing_to_save():
-            opened = _open(folder, settings, hardware, ranks, progress)
+            opened = _open(folder, settings, hardware, ranks, held, progress)
             return Session(opened, hardware, ranks, held).run(stop_at)
     except KeyboardInterrupt:
         _log.info("stopped before training; what was prepared is kept")
@@ -300,18 +300,25 @@ def _unchanged(folder: RunFolder) -> Outcome:
     )
 
 
-def _open(folder: RunFolder, settings: Settings, hardware: Hardware, ranks: Ranks, progress: Progress) -> Opened:
+def _open(
+    folder: RunFolder, settings: Settings, hardware: Hardware, ranks: Ranks, held: Held, progress: Progress
+) -> Opened:
     """Rank 0 plans and prepares; the others read what it wrote."""
     opened: Opened | None = None
-    failure: ColdframeError | None = None
+    failure: ColdframeError | StopAsked | None = None
+
+    def tell(what: str, done: float) -> None:
+        progress(what, done)
+        leave_if_asked(folder, held.earlier)
+
     if ranks.leads:
         try:
             opened = (
                 open_old(folder, settings, hardware)
                 if folder.exists
-                else open_new(folder, settings, hardware, progress, measured_speed)
+                else open_new(folder, settings, hardware, tell, measured_speed)
             )
-        except ColdframeError as error:
+        except (ColdframeError, StopAsked) as error:
             failure = error
     failure = from_leader(failure, ranks)
     if failure is not None:

@@ -46,6 +46,21 @@ def test_a_run_is_seen_while_its_text_is_prepared_and_can_be_stopped(bench: Benc
     view.close()
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_stop_is_taken_while_the_text_is_prepared(bench: Bench, long_text: Path, ranks: int) -> None:
+    """Whoever asks need not wait for the first step; the name is free again, and what the next trainer is not asked."""
+    name = f"called-off-{ranks}"
+    trainer = bench.start(name, recipe=long_text, ranks=ranks)
+    trainer.wait_for(lambda: holder(bench.run(name).lock))
+    asked = bench.ask("stop", name)
+    assert asked.json["outcome"] == "applied", asked.said
+    assert "before the first step" in asked.json["detail"]
+    ended = trainer.end()
+    assert (ended.status, ended.json["status"]) == (0, "stopped"), ended.said
+    assert not bench.run(name).is_there
+    assert waiting(bench.run(name)) == []
+
+
 def test_a_new_trainer_is_not_judged_by_the_last_ones_heartbeat(garden: Garden) -> None:
     """While a resume loads, the run is preparing: not silent for hours, and not what it was."""
     folder = garden.copy()
