@@ -36,6 +36,7 @@ class Verb:
 
 
 _TRAIN = "coldframe.train.verbs"
+_CORPUS = "coldframe.corpus.verbs"
 VERBS: dict[str, Verb] = {
     "plan": Verb(
         settings=f"{_TRAIN}:PlanVerb",
@@ -70,6 +71,29 @@ VERBS: dict[str, Verb] = {
     ),
     "stop": Verb(settings=f"{_TRAIN}:SteerVerb", function=f"{_TRAIN}:stop", does="checkpoint, then leave"),
     "extend": Verb(settings=f"{_TRAIN}:ExtendVerb", function=f"{_TRAIN}:extend", does="lengthen a schedule"),
+    "corpus sources": Verb(
+        settings=f"{_CORPUS}:CorpusSources",
+        function=f"{_CORPUS}:look_at_sources",
+        does="look at text before it is read",
+    ),
+    "corpus ingest": Verb(
+        settings=f"{_CORPUS}:CorpusIngest",
+        function=f"{_CORPUS}:ingest_inputs",
+        progress=True,
+        does="read text of any kind into folders of documents",
+    ),
+    "corpus filter": Verb(
+        settings=f"{_CORPUS}:CorpusFilter",
+        function=f"{_CORPUS}:filter_inputs",
+        progress=True,
+        does="what is no good text, and why; nothing is deleted",
+    ),
+    "corpus dedup": Verb(
+        settings=f"{_CORPUS}:CorpusDedup",
+        function=f"{_CORPUS}:dedup_folders",
+        progress=True,
+        does="what is there twice, within sources and across them",
+    ),
     "tokenizer train": Verb(
         settings="coldframe.tokens.verbs:TokenizerTrain",
         function="coldframe.tokens.verbs:train_tokenizer",

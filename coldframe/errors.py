@@ -77,6 +77,10 @@ class SourceError(ColdframeError):
     """A text source is missing, empty or unreadable."""
 
 
+class CorpusError(ColdframeError):
+    """Work on a corpus that could not go on; what was made of it stays."""
+
+
 class TokenizerError(ColdframeError):
     """A tokenizer is missing, damaged or does not match."""
 

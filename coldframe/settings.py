@@ -279,6 +279,8 @@ def _convert(hint: Any, value: Any) -> Any:
     if origin is tuple:
         ok = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
         return tuple(value) if ok else _WRONG
+    if origin is Mapping:
+        return value if isinstance(value, dict) else _WRONG
     if hint is type(None):
         return value if value is None else _WRONG
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -295,6 +297,8 @@ def _describe(hint: Any) -> str:
         return "one of " + ", ".join(map(repr, get_args(hint)))
     if get_origin(hint) is tuple:
         return "a list of strings"
+    if get_origin(hint) is Mapping:
+        return "a table"
     names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
     return names.get(hint, str(hint))
 

@@ -13,7 +13,7 @@ import re
 import sys
 import textwrap
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from functools import partial
 from pathlib import Path
@@ -84,6 +84,8 @@ def values(hint: Any) -> str:
         return ", ".join(f"`{value}`" for value in get_args(hint))
     if get_origin(hint) is tuple:
         return "a list of " + {str: "texts", Path: "paths"}[get_args(hint)[0]]
+    if get_origin(hint) is Mapping:
+        return "a table"
     return WORDS[hint]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
-from coldframe.corpus.readers import open_path
+from coldframe.corpus.reading.layout import Layout, given
+from coldframe.corpus.reading.paths import open_path
 from coldframe.errors import SettingsError, SourceError, did_you_mean
 from coldframe.run.schema import ALL_SOURCES
 
@@ -41,11 +43,13 @@ class Source:
     origin: str = ""
     """Where the text comes from, for people: an address, an author, an edition."""
     path: str | None = None
-    """A file or folder of .txt, .md, .jsonl, .parquet; or else `package`."""
+    """A file or folder of text of any kind that is read (docs/data.md); or else `package`."""
     package: str | None = None
     """An installed package whose text is a source: one of `embedded.PACKAGES`."""
     fields: tuple[str, ...] = ()
-    """Fields of .jsonl and .parquet that form the text, joined by an empty line; without any: `text`, or `messages`."""
+    """Fields of rows that form the text, joined by an empty line; short for `mapping = {text = [...]}`."""
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    """What the fields of rows mean, as text, turns, question and answer, or columns; guessed where nothing is said."""
     language: str = "en"
     """What the text is written in, as a language tag."""
     share: float | None = None
@@ -78,12 +82,23 @@ class Source:
             raise SettingsError(
                 f"source {self.name!r} has the package {self.package!r}", advice=did_you_mean(self.package, PACKAGES)
             )
+        if self.fields and self.mapping:
+            raise SettingsError(f"source {self.name!r} has fields and a mapping", advice="put all in the mapping")
+        self.layout()
         if self.share is not None and not 0 < self.share <= 1:
             raise SettingsError(
                 f"source {self.name!r} has the share {self.share}", advice="a share is above 0 and at most 1"
             )
         if self.epochs is not None and not self.epochs > 0:
             raise SettingsError(f"source {self.name!r} has {self.epochs} epochs", advice="epochs is a number above 0")
+
+    def layout(self) -> Layout | None:
+        """What the fields of its rows mean; None where that is to be guessed."""
+        if self.fields in ((), ("messages",)):
+            words: Mapping[str, Any] = self.mapping or ({"turns": "messages"} if self.fields else {})
+        else:
+            words = {"text": list(self.fields)}
+        return given(words) if words else None
 
     def record(self) -> dict[str, object]:
         """What a shard's manifest says of the source: what it is, not where it lies or how often it is read."""
@@ -93,6 +108,7 @@ class Source:
             "licence": self.licence,
             "origin": self.origin,
             "fields": list(self.fields),
+            "mapping": dict(self.mapping),
             "language": self.language,
         }
 
@@ -127,7 +143,7 @@ def open_source(source: Source) -> OpenedSource:
         fingerprint, num_bytes, reader = open_package(source.package)
     else:
         assert source.path is not None  # __post_init__
-        fingerprint, num_bytes, reader, left_alone = open_path(source.path, source.fields)
+        fingerprint, num_bytes, reader, left_alone = open_path(source.path, source.layout())
     return OpenedSource(
         source=source, fingerprint=fingerprint, num_bytes=num_bytes, reader=reader, left_alone=left_alone
     )

@@ -26,7 +26,7 @@ class TokenizerTrain:
     """Train a tokenizer on text of your own, or on the embedded corpus."""
 
     paths: Positional[tuple[Path, ...]] = ()
-    """Files or folders of .txt, .md, .jsonl, .parquet; none means the embedded corpus."""
+    """Files or folders of text; none means the embedded corpus."""
     vocab_size: int = 32_768
     """Tokens in the vocabulary, the special ones included."""
     out: Path = Path("tokenizer.json")
@@ -46,7 +46,7 @@ class TokenizerEval:
     tokenizer: Path
     """The tokenizer's JSON file."""
     paths: Positional[tuple[Path, ...]] = ()
-    """Files or folders of .txt, .md, .jsonl, .parquet; none means the embedded corpus."""
+    """Files or folders of text; none means the embedded corpus."""
     json: bool = False
     """End with one line of JSON on standard output."""
     quiet: bool = False

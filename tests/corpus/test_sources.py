@@ -40,7 +40,7 @@ def test_ones_own_missing_source_is_an_error_and_never_skipped(tmp_path):
 
 
 def test_files_of_other_kinds_are_one_line_a_source(tmp_path, caplog):
-    for name in ("a.txt", "b.html", "c.html", "d.csv"):
+    for name in ("a.txt", "b.png", "c.png", "d.pdf"):
         (tmp_path / name).write_text("x")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "a.txt").write_text("x")
@@ -48,8 +48,8 @@ def test_files_of_other_kinds_are_one_line_a_source(tmp_path, caplog):
     own = Source(name="own", kind="prose", path=str(tmp_path / "own"))
     with caplog.at_level(logging.WARNING, "coldframe"):
         opened, _ = open_sources([mix, own])
-    assert caplog.messages == ["source mix: 3 files of other kinds left alone (2 .html, 1 .csv)"]
-    assert [source.left_alone for source in opened] == ["3 files of other kinds left alone (2 .html, 1 .csv)", ""]
+    assert caplog.messages == ["source mix: 3 files of other kinds left alone (2 .png, 1 .pdf)"]
+    assert [source.left_alone for source in opened] == ["3 files of other kinds left alone (2 .png, 1 .pdf)", ""]
 
 
 def test_no_source_at_all():

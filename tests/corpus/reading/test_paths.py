@@ -5,17 +5,18 @@ import os
 
 import pytest
 
-from coldframe.corpus import readers
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.messages import Message
-from coldframe.corpus.readers import open_path
+from coldframe.corpus.reading import lines
+from coldframe.corpus.reading.layout import Layout
+from coldframe.corpus.reading.paths import open_path
 from coldframe.errors import SourceError
 
 
 def read(path, *fields):
     """(documents by place, bad pieces)"""
     quarantine = Quarantine()
-    _, _, reader, _ = open_path(str(path), fields)
+    _, _, reader, _ = open_path(str(path), Layout(text=fields) if fields else None)
     documents = {document.place: document for document in reader(quarantine)}
     return documents, dict(quarantine.examples)
 
@@ -38,16 +39,27 @@ def test_byte_order_mark_and_line_ends(tmp_path):
     assert texts(tmp_path) == {"book.txt": "One.\nTwo é.\n"}
 
 
-def test_a_file_with_bad_bytes_is_set_aside_with_its_place(tmp_path):
-    (tmp_path / "bad.txt").write_bytes(b"fine\nfine\ncaf\xe9\n")
+def test_a_bad_byte_costs_its_line_and_another_encoding_the_file(tmp_path):
+    (tmp_path / "bad.txt").write_bytes(b"fine\nfine\ncaf\xe9\nfine again\n")
     (tmp_path / "cut.txt").write_bytes("half a letter é".encode()[:-1])
     (tmp_path / "good.txt").write_text("good")
     (tmp_path / "empty.txt").write_bytes(b"\xef\xbb\xbf \n")
+    (tmp_path / "latin.txt").write_bytes("Le café était fermé.\n".encode("latin-1") * 50)
+    (tmp_path / "wide.txt").write_bytes("Größe".encode("utf-16"))
+    (tmp_path / "picture.txt").write_bytes(bytes(range(256)) * 40)
     documents, bad = read(tmp_path)
-    assert list(documents) == ["good.txt"]
-    assert bad["bad.txt"].startswith("line 3: byte 0xe9 is not UTF-8")
-    assert "line 1" in bad["cut.txt"]
+    assert {place: document.text for place, document in documents.items()} == {
+        "bad.txt": "fine\nfine\nfine again\n",
+        "good.txt": "good",
+        "wide.txt": "Größe",
+    }
+    assert bad["bad.txt:3"] == "byte 0xe9 is not UTF-8: the line is left out"
+    assert "the line is left out" in bad["cut.txt:1"]
     assert bad["empty.txt"] == "is empty"
+    assert bad["latin.txt"] == (
+        "is not UTF-8 in 50 of 51 lines, the first 1; save it as UTF-8 (it seems to be Windows-1252 or Latin-1)"
+    )
+    assert bad["picture.txt"] == "is not text: it holds zero bytes"
 
 
 def test_bad_lines_cost_only_themselves(tmp_path):
@@ -57,7 +69,7 @@ def test_bad_lines_cost_only_themselves(tmp_path):
         b"",
         b"[1, 2]",
         b"null",
-        b'{"text": 17}',
+        b'{"text": true}',
         b'{"body": "elsewhere", "id": 3}',
         b'{"text": "  "}',
         b'{"text": "caf\xe9"}',
@@ -69,7 +81,7 @@ def test_bad_lines_cost_only_themselves(tmp_path):
     assert [document.text for document in documents.values()] == ["one", "last"]
     assert list(documents) == ["lines.jsonl:1", "lines.jsonl:11"]
     assert sorted(bad) == sorted(f"lines.jsonl:{number}" for number in (2, 4, 5, 6, 7, 8, 9, 10))
-    assert bad["lines.jsonl:7"] == "has no text in the field 'text' (it has body, id)"
+    assert bad["lines.jsonl:7"] == "has no text in 'text' (it has body, id)"
     assert bad["lines.jsonl:4"] == "is list, not an object with fields"
 
 
@@ -133,12 +145,12 @@ def test_messages_beside_an_empty_text_are_read(tmp_path):
         "rows.jsonl:1": 2,
         "rows.jsonl:2": 2,
         "rows.jsonl:3": 2,
-        "rows.jsonl:4": 0,
+        "rows.jsonl:4": 2,
         "rows.jsonl:8": 0,
     }
     assert bad == {
-        "rows.jsonl:5": "is empty",
-        "rows.jsonl:6": "is empty",
+        "rows.jsonl:5": "has no list of turns in 'messages'",
+        "rows.jsonl:6": "has no list of turns in 'messages'",
         "rows.jsonl:7": "message 1 has the role 'robot'",
     }
 
@@ -167,9 +179,12 @@ def test_parquet(tmp_path):
     assert {place: document.text for place, document in documents.items()} == {
         "a.parquet:1": "one",
         "a.parquet:3": "three",
+        "b.parquet:1": "x",
     }
-    assert set(bad) == {"a.parquet:2", "b.parquet", "c.parquet"}
-    assert bad["b.parquet"] == "has no column 'text' (it has body)"
+    assert set(bad) == {"a.parquet:2", "c.parquet"}
+    documents, bad = read(tmp_path, "text")
+    assert set(bad) == {"a.parquet:2", "b.parquet:1", "c.parquet"}
+    assert bad["b.parquet:1"] == "has no text in 'text' (it has body)"
 
 
 def test_parquet_conversations(tmp_path):
@@ -183,7 +198,7 @@ def test_parquet_conversations(tmp_path):
 
 
 def test_a_very_long_file_comes_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "WHOLE_FILE", 1000)
+    monkeypatch.setattr(lines, "WHOLE", 1000)
     paragraphs = "\n\n".join(f"Paragraph {number}, with an é or two: ééé." for number in range(100))
     (tmp_path / "long.txt").write_text(paragraphs, encoding="utf-8")
     (tmp_path / "unbroken.txt").write_text("中" * 2000, encoding="utf-8")
@@ -197,28 +212,28 @@ def test_a_very_long_file_comes_in_parts(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("names", "words"),
-    [((), "it holds nothing"), (("a.csv", "b.csv", "c.json"), "it holds 2 .csv, 1 .json")],
+    [((), "it holds nothing"), (("a.pdf", "b.pdf", "c.docx"), "it holds 2 .pdf, 1 .docx")],
 )
 def test_a_folder_without_text(tmp_path, names, words):
     for name in names:
         (tmp_path / name).write_text("x")
     with pytest.raises(SourceError, match=words) as caught:
-        open_path(str(tmp_path), ())
+        open_path(str(tmp_path), None)
     assert ".jsonl" in caught.value.advice
 
 
 def test_files_of_other_kinds_are_counted(tmp_path):
     fill(tmp_path, "a.txt", ".hidden.pdf")
-    assert open_path(str(tmp_path), ())[3] == ""
+    assert open_path(str(tmp_path), None)[3] == ""
     fill(tmp_path, "one.pdf")
-    assert open_path(str(tmp_path), ())[3] == "1 file of other kinds left alone (1 .pdf)"
+    assert open_path(str(tmp_path), None)[3] == "1 file of other kinds left alone (1 .pdf)"
     (tmp_path / "one.pdf").unlink()
-    fill(tmp_path, ".hidden.html", "one.markdown", "two.text")
-    assert open_path(str(tmp_path), ())[3] == "2 files of other kinds left alone (1 .markdown, 1 .text)"
-    fill(tmp_path, *(f"{number}.{'HTML' if number % 2 else 'html'}" for number in range(1200)))
+    fill(tmp_path, ".hidden.png", "one.doc", "two.odt")
+    assert open_path(str(tmp_path), None)[3] == "2 files of other kinds left alone (1 .doc, 1 .odt)"
+    fill(tmp_path, *(f"{number}.{'PNG' if number % 2 else 'png'}" for number in range(1200)))
     fill(tmp_path, "README", "a.pdf", "b.pdf")
-    _, _, reader, others = open_path(str(tmp_path), ())
-    assert others.startswith("1,205 files of other kinds left alone (1,200 .html, 2 .pdf, ")
+    _, _, reader, others = open_path(str(tmp_path), None)
+    assert others.startswith("1,205 files of other kinds left alone (1,200 .png, 2 .pdf, ")
     assert others.endswith(", ...)")
     assert [document.place for document in reader(Quarantine())] == ["a.txt"]
 
@@ -231,23 +246,23 @@ def fill(folder, *names):
 def test_a_file_of_another_kind(tmp_path):
     (tmp_path / "book.pdf").write_text("x")
     with pytest.raises(SourceError, match="is not of a kind that is read"):
-        open_path(str(tmp_path / "book.pdf"), ())
+        open_path(str(tmp_path / "book.pdf"), None)
 
 
 def test_the_fingerprint_follows_the_files(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one")
-    before = open_path(str(tmp_path), ())[0]
-    assert open_path(str(tmp_path), ())[0] == before
-    assert open_path(str(tmp_path), ("body",))[0] != before
+    before = open_path(str(tmp_path), None)[0]
+    assert open_path(str(tmp_path), None)[0] == before
+    assert open_path(str(tmp_path), Layout(text=("body",)))[0] != before
     os.utime(path, ns=(1, 1))
-    assert open_path(str(tmp_path), ())[0] != before
+    assert open_path(str(tmp_path), None)[0] != before
 
 
 def test_a_file_that_vanishes_is_set_aside(tmp_path):
     (tmp_path / "a.txt").write_text("one")
     (tmp_path / "b.txt").write_text("two")
-    _, _, reader, _ = open_path(str(tmp_path), ())
+    _, _, reader, _ = open_path(str(tmp_path), None)
     (tmp_path / "a.txt").unlink()
     quarantine = Quarantine()
     assert [document.text for document in reader(quarantine)] == ["two"]

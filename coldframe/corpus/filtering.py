@@ -1,0 +1,137 @@
+"""Verdicts over a folder of documents: attributes beside the text, and the report of what would be dropped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from coldframe.corpus import filters
+from coldframe.corpus.batches import Batch, Counts, Made, Told, code_of, key_of, run_batches
+from coldframe.corpus.filters.judging import Criteria, judge
+from coldframe.corpus.store import DOCUMENTS, Stored, as_lines, read_manifest, read_part, unpack_documents
+from coldframe.errors import CorpusError
+
+VERDICTS = "attributes/filter.jsonl"
+_EXAMPLES = 5
+"""Examples of each reason that a report shows."""
+_EXCERPT = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filtered:
+    """What the filters did to a source."""
+
+    documents_in: int
+    bytes_in: int
+    documents_kept: int
+    bytes_kept: int
+    dropped: dict[str, int]
+    """Reason -> documents."""
+    examples: dict[str, list[tuple[str, str]]]
+    """Reason -> (place, how the text begins) of a few."""
+    criteria: dict[str, Any]
+
+
+def filter_documents(
+    folder: Path, criteria: Criteria, *, processes: int = 1, told: Told = lambda size: None
+) -> Filtered:
+    """Judge every document of a folder; the verdicts stand beside them, and nothing else changes.
+
+    Raises:
+        CorpusError, DiskFullError: what was judged stays, and the next call goes on from there.
+    """
+    manifest = read_manifest(folder)
+    settings = dataclasses.asdict(criteria)
+    code = code_of(filters)
+    batches = [
+        Batch(key_of(known_as, settings, code), (str(folder), manifest.parts, number, settings), size)
+        for number, (size, known_as) in enumerate(manifest.parts)
+    ]
+    done = run_batches(
+        batches, judge_batch, folder=folder, name="filter", files=[VERDICTS], processes=processes, told=told
+    )
+    examples: dict[str, list[tuple[str, str]]] = {}
+    for reason, place, text in done.notes:
+        if len(examples.setdefault(reason, [])) < _EXAMPLES:
+            examples[reason].append((place, text))
+    counts = done.counts
+    return Filtered(
+        documents_in=counts["in"],
+        bytes_in=counts["bytes in"],
+        documents_kept=counts["kept"],
+        bytes_kept=counts["bytes kept"],
+        dropped={
+            name.removeprefix("dropped "): count for name, count in counts.most_common() if name.startswith("dropped ")
+        },
+        examples=examples,
+        criteria=settings,
+    )
+
+
+def judge_batch(payload: tuple[str, tuple[tuple[int, str], ...], int, dict[str, Any]]) -> Made:
+    """Judge one part: the work that `run_batches` gives to its processes."""
+    folder, parts, number, settings = payload
+    stored = list(unpack_documents(read_part(Path(folder) / DOCUMENTS, parts, number)))
+    verdicts = judge([one.document for one in stored], Criteria(**settings))
+    counts: Counts = Counter()
+    notes: list[tuple[str, str, str]] = []
+    for one, verdict in zip(stored, verdicts, strict=True):
+        size = len(one.document.text.encode())
+        counts.update({"in": 1, "bytes in": size})
+        if verdict.keep:
+            counts.update({"kept": 1, "bytes kept": size})
+        else:
+            counts[f"dropped {verdict.reason}"] += 1
+            if counts[f"dropped {verdict.reason}"] <= _EXAMPLES:
+                notes.append((verdict.reason, one.document.place, one.document.text[:_EXCERPT]))
+    lines = (
+        {"id": one.id, "keep": verdict.keep, "reason": verdict.reason, "features": verdict.features}
+        for one, verdict in zip(stored, verdicts, strict=True)
+    )
+    return Made({VERDICTS: as_lines(lines)}, counts, tuple(notes))
+
+
+def kept_documents(folder: Path) -> Iterator[Stored]:
+    """The documents of a folder without those that an attribute drops: the view that everything later reads.
+
+    Raises:
+        CorpusError: when an attribute speaks of other documents than those beside it.
+    """
+    manifest = read_manifest(folder)
+    verdicts = _attributes(folder, "")
+    for number in range(len(manifest.parts)):
+        for one in unpack_documents(read_part(folder / DOCUMENTS, manifest.parts, number)):
+            said = [(path, next(lines, {"id": ""})) for path, lines in verdicts]
+            for path, line in said:
+                if line["id"] != one.id:
+                    raise CorpusError(
+                        f"{path} does not speak of the documents beside it",
+                        advice="run the verb that made it again: what has not changed is not done twice",
+                    )
+            if all(line["keep"] for _, line in said):
+                yield one
+
+
+def other_verdicts(folder: Path, own: str) -> Iterator[bool]:
+    """For each document whether the attributes keep it, but for the attribute `own`."""
+    verdicts = _attributes(folder, own)
+    for _ in range(sum(read_manifest(folder).sizes)):
+        said = [next(lines)["keep"] for _, lines in verdicts]
+        yield all(said)
+
+
+def _attributes(folder: Path, but: str) -> list[tuple[Path, Iterator[dict[str, Any]]]]:
+    """The attribute files of a folder, and their lines."""
+    paths = [path for path in sorted((folder / "attributes").glob("*.jsonl")) if path != folder / but]
+    return [(path, _lines(path)) for path in paths]
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        yield from map(orjson.loads, file)

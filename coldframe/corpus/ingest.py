@@ -1,0 +1,160 @@
+"""Raw text becomes a folder of documents: read once, in parts, by several processes, with every loss listed."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coldframe.corpus import documents, messages, reading, store
+from coldframe.corpus.batches import Batch, Counts, Made, Told, code_of, key_of, run_batches
+from coldframe.corpus.documents import Document, Quarantine
+from coldframe.corpus.embedded import open_package
+from coldframe.corpus.reading.entries import kind_of
+from coldframe.corpus.reading.formats import laid_out
+from coldframe.corpus.reading.layout import Layout, guess
+from coldframe.corpus.reading.paths import open_files, place_of, read_file
+from coldframe.corpus.reading.rows import lines_of
+from coldframe.corpus.sources import Source
+from coldframe.corpus.store import DOCUMENTS, Manifest, pack_documents, stored
+from coldframe.errors import SourceError
+from coldframe.run.durable import write_whole
+
+_BATCH = 1 << 22
+"""Bytes on disk that one batch reads: whole files, or a range of a large one of JSON lines."""
+_FILES = 500
+_GUESS_ROWS = 50
+_LINES = (".jsonl", ".ndjson")
+_EVERYTHING = 1 << 60
+
+
+def ingest(source: Source, folder: Path, *, processes: int = 1, told: Told = lambda size: None) -> Manifest:
+    """Read a source into `folder`, as far as that has not been done.
+
+    Raises:
+        SourceError: when nothing in it can be read.
+        CorpusError, DiskFullError: what was read stays, and the next call goes on from there.
+    """
+    batches = list(_batches(source))
+    done = run_batches(
+        batches, read_batch, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
+    )
+    quarantined = tuple((note[1], note[2]) for note in done.notes if note[0] == "quarantined")
+    if not done.counts["documents"]:
+        said = f", the first of {len(quarantined):,}: {quarantined[0][0]}: {quarantined[0][1]}" if quarantined else ""
+        raise SourceError(f"source {source.name!r} has no readable text{said}", advice="add text, or leave it out")
+    layouts = {note[1]: note[2] for note in done.notes if note[0] == "layout"}
+    manifest = Manifest(
+        source=source.record() | {"why": source.why},
+        parts=tuple(part[DOCUMENTS] for part in done.parts),
+        sizes=tuple(counts["documents"] for counts in done.counts_of_each),
+        counts={name: done.counts[name] for name in ("documents", "bytes", "conversations")},
+        quarantined=quarantined,
+        layouts={layout: sum(found == layout for found in layouts.values()) for layout in layouts.values()},
+    )
+    write_whole(folder / "manifest.json", manifest.as_json())
+    return manifest
+
+
+def size_of(source: Source) -> int:
+    """Bytes on disk that will be read, for progress."""
+    return sum(batch.size for batch in _batches(source))
+
+
+def read_batch(payload: dict[str, Any]) -> Made:
+    """Read one batch: the work that `run_batches` gives to its processes."""
+    quarantine = Quarantine(keep=_EVERYTHING)
+    layouts: dict[str, str] = {}
+    counts: Counts = Counter()
+    kept = []
+    for document in _documents(payload, quarantine, layouts):
+        kept.append(stored(payload["source"], document))
+        counts["documents"] += 1
+        counts["conversations"] += bool(document.messages)
+        counts["bytes"] += len(document.text.encode())
+    notes = [("quarantined", *example) for example in quarantine.examples]
+    notes += [("layout", place, layout) for place, layout in layouts.items()]
+    return Made({DOCUMENTS: pack_documents(kept)}, counts, tuple(notes))
+
+
+def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
+    if payload.get("package"):
+        yield from open_package(payload["package"])[2](quarantine)
+        return
+    layout = Layout(**payload["layout"]) if payload["layout"] else None
+    if "range" not in payload:
+        for path, place in payload["files"]:
+            yield from read_file(
+                Path(path), place, layout, quarantine, lambda place, found: layouts.update({place: str(found)})
+            )
+        return
+    [[path, place]], (start, end, first_line) = payload["files"], payload["range"]
+    layouts[place] = str(layout)
+    with Path(path).open("rb") as file:
+        file.seek(start)
+        rows = lines_of(io.BytesIO(file.read(end - start)), place, first_line, quarantine)
+        assert layout is not None  # of a range it is always known
+        yield from laid_out(rows, layout, quarantine)
+
+
+def _batches(source: Source) -> Iterator[Batch]:
+    """The source's files in groups of some megabytes, and the ranges of large ones, in a fixed order."""
+    code = code_of(reading, documents, messages, store)
+    known_by = [source.name, source.kind, _as_json(source.layout()), code]
+    if source.package is not None:
+        fingerprint, size, _ = open_package(source.package)
+        yield Batch(key_of(*known_by, fingerprint), {"source": source.name, "package": source.package}, size)
+        return
+    assert source.path is not None  # a source has a path or a package
+    root, files, _ = open_files(source.path)
+    group: list[tuple[Path, int, int]] = []
+    for file in files:
+        stat = file.stat()
+        ending, packing = kind_of(file.name)
+        if ending in _LINES and not packing and stat.st_size > 2 * _BATCH:
+            yield from _grouped(source, root, group, known_by)
+            group = []
+            yield from _ranges(source, root, file, stat.st_mtime_ns, known_by)
+            continue
+        group.append((file, stat.st_size, stat.st_mtime_ns))
+        if sum(size for _, size, _ in group) >= _BATCH or len(group) >= _FILES:
+            yield from _grouped(source, root, group, known_by)
+            group = []
+    yield from _grouped(source, root, group, known_by)
+
+
+def _grouped(source: Source, root: Path, group: list[tuple[Path, int, int]], known_by: list[Any]) -> Iterator[Batch]:
+    if not group:
+        return
+    places = [place_of(path, root) for path, _, _ in group]
+    key = key_of(*known_by, [(place, size, time) for place, (_, size, time) in zip(places, group, strict=True)])
+    payload = {
+        "source": source.name,
+        "layout": _as_json(source.layout()),
+        "files": [(str(path), place) for place, (path, _, _) in zip(places, group, strict=True)],
+    }
+    yield Batch(key, payload, sum(size for _, size, _ in group))
+
+
+def _ranges(source: Source, root: Path, file: Path, time: int, known_by: list[Any]) -> Iterator[Batch]:
+    """A large file of JSON lines in ranges that end with a line."""
+    place = place_of(file, root)
+    with file.open("rb") as content:
+        head = io.BytesIO(content.read(_BATCH) + content.readline())
+        layout = source.layout() or guess([row for _, row in lines_of(head, place, 1, Quarantine())][:_GUESS_ROWS])
+        content.seek(0)
+        start, line = 0, 1
+        while block := content.read(_BATCH):
+            block += content.readline()
+            payload = {"source": source.name, "layout": _as_json(layout), "files": [(str(file), place)],
+                       "range": (start, start + len(block), line)}  # fmt: skip
+            key = key_of(*known_by, _as_json(layout), place, start, len(block), line, file.stat().st_size, time)
+            yield Batch(key, payload, len(block))
+            start, line = start + len(block), line + block.count(b"\n")
+
+
+def _as_json(layout: Layout | None) -> dict[str, Any] | None:
+    return None if layout is None else dataclasses.asdict(layout)

