@@ -23,7 +23,7 @@ from coldframe.corpus.store import DOCUMENTS, Manifest, pack_documents, stored
 from coldframe.errors import SourceError
 from coldframe.run.durable import write_whole
 
-_BATCH = 1 << 22
+_BATCH = 1 << 21
 """Bytes on disk that one batch reads: whole files, or a range of a large one of JSON lines."""
 _FILES = 500
 _GUESS_ROWS = 50

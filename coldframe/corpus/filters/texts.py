@@ -182,8 +182,10 @@ def _powers(count: int) -> Hashes:
 @functools.cache
 def _character_kinds() -> npt.NDArray[np.uint8]:
     """What each code point is, as Python's str methods say [0x110000]."""
-    characters = [chr(code) for code in range(sys.maxunicode + 1)]
-    kinds = np.zeros(len(characters), dtype=np.uint8)
-    for bit, test in ((SPACE, str.isspace), (LETTER, str.isalpha), (DIGIT, str.isdigit), (UPPER, str.isupper)):
-        kinds |= np.frombuffer(bytes(map(test, characters)), dtype=np.uint8) * np.uint8(bit)
+    kinds = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
+    for start in range(0, len(kinds), 1 << 16):  # a list of all of them at once would be 60 MB
+        characters = [chr(code) for code in range(start, start + (1 << 16))]
+        for bit, test in ((SPACE, str.isspace), (LETTER, str.isalpha), (DIGIT, str.isdigit), (UPPER, str.isupper)):
+            found = np.frombuffer(bytes(map(test, characters)), dtype=np.uint8)
+            kinds[start : start + (1 << 16)] |= found * np.uint8(bit)
     return kinds
