@@ -74,23 +74,27 @@ VERBS: dict[str, Verb] = {
     "corpus sources": Verb(
         settings=f"{_CORPUS}:CorpusSources",
         function=f"{_CORPUS}:look_at_sources",
+        show="show_text_sources",
         does="look at text before it is read",
     ),
     "corpus ingest": Verb(
         settings=f"{_CORPUS}:CorpusIngest",
         function=f"{_CORPUS}:ingest_inputs",
+        show="show_text_sources",
         progress=True,
         does="read text of any kind into folders of documents",
     ),
     "corpus filter": Verb(
         settings=f"{_CORPUS}:CorpusFilter",
         function=f"{_CORPUS}:filter_inputs",
+        show="show_drops",
         progress=True,
         does="what is no good text, and why; nothing is deleted",
     ),
     "corpus dedup": Verb(
         settings=f"{_CORPUS}:CorpusDedup",
         function=f"{_CORPUS}:dedup_folders",
+        show="show_duplicates",
         progress=True,
         does="what is there twice, within sources and across them",
     ),

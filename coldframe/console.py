@@ -101,6 +101,53 @@ def show_checks(result: Mapping[str, Any]) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
+def show_text_sources(result: Mapping[str, Any]) -> None:
+    """What lies in files, before they are read or after: a block each."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for source in result["sources"]:
+        counts = {name: _shown(name, value) for name, value in source.items() if isinstance(value, int)}
+        title = source.get("name") or source["path"]
+        console.print(Text(f"{title}: " + ", ".join(f"{count} {name}" for name, count in counts.items()), style="bold"))
+        for what, meaning in source["layouts"].items():
+            files = f" ({_shown('files', meaning)} files)" if isinstance(meaning, int) else f": {meaning}"
+            console.print(Text(f"  {what}{files}"))
+        for place, reason in source.get("examples", []):
+            console.print(Text(f"  set aside: {place}: {reason}"))
+        for line in filter(None, (source.get("left_alone"), source.get("folder") and f"in {source['folder']}")):
+            console.print(Text(f"  {line}"))
+
+
+def show_drops(result: Mapping[str, Any]) -> None:
+    """What the filters would drop, reason by reason, with an example of each to look at."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    total, kept = result["documents_in"], result["documents_kept"]
+    console.print(
+        Text(f"{total:,} documents, {kept:,} kept ({kept / max(1, total):.1%}), {result['quarantined']:,} set aside")
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("reason", "dropped", "share", "where", "how it begins"):
+        table.add_column(name, justify="right" if name in ("dropped", "share") else "left", no_wrap=name != "where")
+    for reason, count in sorted(result["dropped"].items(), key=lambda item: -item[1]):
+        place, text = next(iter(result["examples"].get(reason, [])), ("", ""))
+        begins = " ".join(text.split())[:70]
+        table.add_row(reason, f"{count:,}", f"{count / max(1, total):.2%}", Text(place), Text(begins))
+    if result["dropped"]:
+        console.print(table)
+    for folder in result["folders"]:
+        console.print(Text(f"nothing is deleted: the verdicts stand in {folder}/attributes/filter.jsonl"))
+
+
+def show_duplicates(result: Mapping[str, Any]) -> None:
+    """What is there twice, by pair of sources, with examples."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    counts = ("documents", "duplicates", "near_duplicates", "kept")
+    console.print(Text(", ".join(f"{result[name]:,} {name.replace('_', ' ')}" for name in counts)))
+    for pair in result["pairs"]:
+        console.print(Text(f"  {pair['documents']:,} of {pair['dropped']} are in {pair['kept']}"))
+    for place, other, likeness in result["examples"][:10]:
+        console.print(Text(f"  {place} is {other} ({likeness:.0%})"))
+
+
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return "not measured"

@@ -58,6 +58,20 @@ def test_filter_raw_text(coldframe: Commands, text: Path, tmp_path: Path) -> Non
     assert "bible.jsonl:8" not in kept and len(kept) == found["documents_kept"]
 
 
+def test_what_a_person_sees(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    """Without --json a table with a reason a line and something to look at, and where to find the rest."""
+    out = tmp_path / "out"
+    shown = coldframe("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", 1).out
+    assert "399 documents, " in shown and "1 set aside" in shown
+    [line] = [line for line in shown.splitlines() if line.startswith("low-variety")]
+    assert "bible.jsonl:8" in line and "the cat and the cat" in line and "0.25%" in line
+    assert f"nothing is deleted: the verdicts stand in {out}/attributes/filter.jsonl" in shown.replace("\n", "")
+    assert "0 near duplicates" in coldframe("corpus", "dedup", out, "--processes", 1).out
+    ingested = coldframe("corpus", "ingest", text, "--out", tmp_path / "again", "--processes", 1).out
+    assert "set aside: bible.jsonl:12: is not JSON" in ingested and "text in 'text' (1 files)" in ingested
+    assert "bible.jsonl: text in 'text'" in coldframe("corpus", "sources", text).out
+
+
 def test_another_limit_undoes_a_verdict(coldframe: Commands, text: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", 1, "--json")
