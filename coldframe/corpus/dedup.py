@@ -69,28 +69,28 @@ def deduplicate(folders: Sequence[Path], *, processes: int = 1, told: Told = lam
     sources = [_signed(folder, processes, told) for folder in folders]
     starts = np.cumsum([0, *(len(source.rows) for source in sources)])
     rows = np.concatenate([source.rows for source in sources]) if sources else np.empty((0, 1 + BANDS), np.uint64)
-    kept = np.concatenate([source.kept for source in sources]) if sources else np.empty(0, bool)
-    head = _exact(rows, kept)
+    open_to = np.concatenate([source.kept for source in sources]) if sources else np.empty(0, bool)
+    head = _exact(rows, open_to)
     exact = head >= 0
-    alone = np.flatnonzero(kept & ~exact)
+    alone = np.flatnonzero(open_to & ~exact)
     found = _near(rows, alone, lambda wanted: _runs(sources, starts, wanted))
     for number, (other, _) in found.items():
         head[number] = other
-    result = Deduplicated(documents=int(kept.sum()), exact=int(exact.sum()), near=len(found))
+    result = Deduplicated(documents=int(open_to.sum()), exact=int(exact.sum()), near=len(found))
     names = _names(sources, starts, np.unique(head[head >= 0]))
     for source, start in zip(sources, starts[:-1].tolist(), strict=True):
         lines = []
         for number, one in enumerate(_stored(source), start):
             dropped = int(head[number]) >= 0
-            other, place, key = names.get(int(head[number]), ("", "", ""))
+            kept, place, key = names.get(int(head[number]), ("", "", ""))
             likeness = found[number][1] if number in found else float(dropped)
             reason = ("near-duplicate" if number in found else "duplicate") if dropped else ""
             of = {"duplicate_of": key, "similarity": likeness} if dropped else {}
             lines.append({"id": one.id, "keep": not dropped, "reason": reason, "features": of})
             if dropped:
-                result.pairs[one.source, other] += 1
+                result.pairs[one.source, kept] += 1
                 if len(result.examples) < _EXAMPLES:
-                    result.examples.append((f"{one.source}: {one.document.place}", f"{other}: {place}", likeness))
+                    result.examples.append((f"{one.source}: {one.document.place}", f"{kept}: {place}", likeness))
         write_whole(source.folder / VERDICTS, as_lines(lines))
     return result
 

@@ -97,10 +97,11 @@ def signatures(words: Words) -> npt.NDArray[np.uint64]:
     if len(offsets) > 1:
         matrix = RMinHash.digest_matrix_from_flat_token_hashes(runs, offsets.astype(np.uint64), BANDS * ROWS, _SEED)
         sketch = np.array(matrix.to_rows(), dtype=np.uint64).reshape(-1, BANDS, ROWS)
-        bands = np.zeros((len(sketch), BANDS), dtype=np.uint64)
+        bands: Hashes = np.zeros((len(sketch), BANDS), dtype=np.uint64)
         for row in range(ROWS):
             bands = bands * _LETTERS + sketch[:, :, row]
-        found[:, 1:] = mixed(bands + np.arange(BANDS, dtype=np.uint64))
+        numbered: Hashes = bands + np.arange(BANDS).astype(np.uint64)
+        found[:, 1:] = mixed(numbered)
     return found
 
 
@@ -127,4 +128,5 @@ def _are_openings(texts: Texts) -> npt.NDArray[np.bool_]:
 
 def _among(hashes: Hashes, known: Hashes) -> npt.NDArray[np.bool_]:
     place = np.searchsorted(known, hashes)
-    return known[np.minimum(place, len(known) - 1)] == hashes
+    among: npt.NDArray[np.bool_] = known[np.minimum(place, len(known) - 1)] == hashes
+    return among

@@ -25,7 +25,7 @@ def measure(texts: Texts, language: str, stop_words: Floats) -> dict[str, Floats
     looked_at = texts.words.counts >= _FEW_WORDS
     if wanted == "en":
         looked_at &= stop_words < 4
-    for number in np.flatnonzero(looked_at):
+    for number in np.flatnonzero(looked_at).tolist():
         text = texts.texts[number]
         middle = max(0, 2 * len(text) // 3 - _SAMPLE // 2)  # of a question and its answer, the answer
         guess, probability = _identifier().classify(text[middle : middle + _SAMPLE])

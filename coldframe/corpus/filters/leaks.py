@@ -148,7 +148,7 @@ def _layout(head: str) -> Counter[str]:
 
 def _foreign(lowered: str, slack: float) -> float:
     """Instructions in another language than English; nothing where nobody is spoken to."""
-    values = []
+    values: list[float] = []
     for words in (FOREIGN_YOU, *FOREIGN_MORE):
         count = sum(map(lowered.count, words))
         if not count and not values:

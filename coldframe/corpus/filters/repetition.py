@@ -33,7 +33,8 @@ def measure(texts: Texts) -> dict[str, Floats]:
 def _said_before(texts: Texts, pieces: Pieces) -> Ints:
     """For each piece 1 where its text had the same before, else 0."""
     group, earliest = _grouped(_keyed(texts.hashes(pieces), pieces.text))
-    return (earliest[group] != np.arange(len(group))).astype(np.int64)
+    again: Ints = (earliest[group] != np.arange(len(group))).astype(np.int64)
+    return again
 
 
 def _variety(texts: Texts) -> Floats:

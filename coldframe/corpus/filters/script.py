@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from coldframe.corpus.filters.texts import LETTER, Floats, Texts, maxima, share, sums
+from coldframe.corpus.filters.texts import LETTER, Bools, Floats, Ints, Texts, maxima, share, sums
 
 #: Script -> blocks of code points [first, last] that hold its letters (The Unicode Standard, blocks; the usual ones).
 SCRIPTS: dict[str, tuple[tuple[int, int], ...]] = {
@@ -77,9 +77,10 @@ def measure(texts: Texts, language: str) -> dict[str, Floats]:
     }
 
 
-def _within(found: npt.NDArray[np.bool_], start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> np.ndarray:
-    until = np.concatenate([[0], np.cumsum(found)])
-    return until[end] - until[start]
+def _within(found: Bools, start: Ints, end: Ints) -> Ints:
+    until: Ints = np.concatenate([[0], np.cumsum(found)])
+    within: Ints = until[end] - until[start]
+    return within
 
 
 @functools.lru_cache

@@ -57,8 +57,7 @@ def _paragraphs(texts: Texts) -> Pieces:
 def _furniture(texts: Texts) -> Ints:
     """How many short lines of each text hold one of the phrases [N]."""
     found = np.zeros(len(texts), dtype=np.int64)
-    some = np.flatnonzero(texts.phrases(FURNITURE))
-    for number in some:
+    for number in np.flatnonzero(texts.phrases(FURNITURE)).tolist():
         for line in texts.texts[number].lower().split("\n"):
             found[number] += len(line) <= _FURNITURE_LINE and any(phrase in line for phrase in FURNITURE)
     return found
@@ -73,4 +72,5 @@ def _items(texts: Texts) -> Bools:
     last = texts.words.end[texts.lines.first] - 1
     numbered = ((texts.kinds[first] & DIGIT) != 0) & np.isin(codes[last], np.array([ord("."), ord(")")], np.uint32))
     numbered &= (last - first <= 3) & (texts.lines.end > last + 1)
-    return marks | numbered
+    items: Bools = marks | numbered
+    return items

@@ -141,14 +141,16 @@ class Texts:
 
     def counted(self, bits: int) -> Ints:
         """For each word the number of its characters that are any of these kinds [W]."""
-        until = np.concatenate([[0], np.cumsum((self.kinds & bits) != 0)])
-        return until[self.words.end] - until[self.words.start]
+        until: Ints = np.concatenate([[0], np.cumsum((self.kinds & bits) != 0)])
+        counted: Ints = until[self.words.end] - until[self.words.start]
+        return counted
 
 
 def sums(values: npt.NDArray[np.generic], offsets: Ints) -> Ints:
     """The sum of each text's values, cut by offsets [N + 1]; 0 of none."""
-    until = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    return until[offsets[1:]] - until[offsets[:-1]]
+    until: Ints = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
+    found: Ints = until[offsets[1:]] - until[offsets[:-1]]
+    return found
 
 
 def maxima(values: npt.NDArray[np.generic], offsets: Ints) -> Floats:
@@ -162,7 +164,8 @@ def maxima(values: npt.NDArray[np.generic], offsets: Ints) -> Floats:
 
 def share(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> Floats:
     """part / whole, 0 where there is nothing."""
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
+    found: Floats = np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
+    return found
 
 
 def mixed(hashes: Hashes) -> Hashes:
