@@ -49,6 +49,8 @@ class Layout:
     """What the system says first."""
     columns: tuple[str, ...] = ()
     """Fields that are a turn each, user and assistant in turn."""
+    good: str = ""
+    """In a table of rated conversations, the field that is false where the answer was bad."""
     guessed: bool = False
     """Whether nobody said so."""
 
@@ -69,6 +71,8 @@ class Layout:
         Raises:
             ValueError: with what is wrong with the row.
         """
+        if self.good and isinstance(row, Mapping) and row.get(self.good) is False:
+            raise ValueError(f"its answer was rated bad ({self.good}: false)")
         if isinstance(row, str):
             text = clean_text(row)
             messages: tuple[Any, ...] = ()
@@ -155,7 +159,7 @@ def given(settings: Mapping[str, Any]) -> Layout:
     Raises:
         SettingsError: for a word that is not one of a layout, or words that do not go together.
     """
-    known = {"text", "turns", "role", "said", "question", "answer", "system", "columns"}
+    known = {"text", "turns", "role", "said", "question", "answer", "system", "columns", "good"}
     for name, value in settings.items():
         if name not in known:
             raise SettingsError(f"a mapping has no {name!r}", advice=did_you_mean(name, sorted(known)))
@@ -187,16 +191,17 @@ def guess(rows: Sequence[object]) -> Layout:
     by_name = {name.lower(): name for name in names}
     turns = _turns(table, names)
     chosen = by_name.get("chosen") if any(row.get("rejected") is not None for row in table) else None
+    good = next((name for name in names if name.lower() == "label" and _is_rating(table, name)), "")
     if turns:
         role, said = next((found for row in table for found in [_of_list(row.get(turns))] if found), ("", ""))
-        return Layout(turns=turns, role=role, said=said, answer=chosen or "", guessed=True)
+        return Layout(turns=turns, role=role, said=said, answer=chosen or "", good=good, guessed=True)
     answers = [by_name[name] for name in ANSWER if name in by_name and _is_said(table, by_name[name])]
     answer = chosen or next(iter(answers), None)
     question = [by_name[name] for name in QUESTION if name in by_name and by_name[name] != answer]
     if answer and question:
         more = [by_name[name] for name in _MORE if name in by_name and by_name[name] not in (question[0], answer)]
         system = by_name.get("system") or by_name.get("system_prompt") or ""
-        return Layout(question=(question[0], *more), answer=answer, system=system, guessed=True)
+        return Layout(question=(question[0], *more), answer=answer, system=system, good=good, guessed=True)
     columns = _numbered(names)
     if columns:
         return Layout(columns=columns, guessed=True)
@@ -228,6 +233,11 @@ def _turns(table: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> str:
 
 def _of_list(value: object) -> tuple[str, str] | None:
     return next(filter(None, map(keys_of, value)), None) if isinstance(value, list) else None
+
+
+def _is_rating(table: Sequence[Mapping[Any, Any]], name: str) -> bool:
+    """Whether a field says yes or no in every row."""
+    return all(isinstance(row.get(name), bool) for row in table)
 
 
 def _is_said(table: Sequence[Mapping[Any, Any]], name: str) -> bool:

@@ -126,3 +126,16 @@ def test_a_layout_that_makes_no_sense(settings):
     with pytest.raises(SettingsError) as caught:
         given(settings)
     assert caught.value.advice
+
+
+def test_an_answer_that_was_rated_bad_is_set_aside():
+    rows = [
+        {"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": said}], "label": good}
+        for said, good in (("Because.", True), ("No.", False))
+    ]
+    layout = guess(rows)
+    assert layout.good == "label"
+    assert layout.document(rows[0], "x").messages[1].content == "Because."
+    with pytest.raises(ValueError, match="rated bad .label: false"):
+        layout.document(rows[1], "x")
+    assert guess([{"question": "a", "answer": "b", "label": "x"}]).good == ""
