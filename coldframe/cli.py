@@ -98,6 +98,13 @@ VERBS: dict[str, Verb] = {
         progress=True,
         does="what is there twice, within sources and across them",
     ),
+    "corpus report": Verb(
+        settings="coldframe.tokens.verbs:CorpusReport",
+        function="coldframe.tokens.verbs:report_corpus",
+        show="show_report",
+        progress=True,
+        does="what became of every source, by reason",
+    ),
     "tokenizer train": Verb(
         settings="coldframe.tokens.verbs:TokenizerTrain",
         function="coldframe.tokens.verbs:train_tokenizer",

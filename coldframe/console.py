@@ -137,6 +137,30 @@ def show_drops(result: Mapping[str, Any]) -> None:
         console.print(Text(f"nothing is deleted: the verdicts stand in {folder}/attributes/filter.jsonl"))
 
 
+def show_report(result: Mapping[str, Any]) -> None:
+    """A line a source, then why documents were dropped, with something of each reason to look at."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    names = ("source", "kind", "in", "out", "dropped", "share", "duplicates", "set aside", "MB", "tokens", "epochs")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("source", "kind") else "right", no_wrap=True)
+    for one in result["sources"]:
+        gone = one["documents_in"] - one["documents_kept"]
+        counts = (one["documents_in"], one["documents_kept"], gone)
+        table.add_row(
+            one["name"], one["kind"], *(f"{count:,}" for count in counts), f"{gone / max(1, counts[0]):.1%}",
+            f"{one['duplicates']:,}", f"{one['quarantined']:,}", f"{one['bytes_kept'] / 1e6:,.2f}",
+            _shown("tokens", one["tokens"]), _shown("epochs", one["epochs_planned"]),
+        )  # fmt: skip
+    console.print(table)
+    for one in result["sources"]:
+        for reason, examples in one["examples"].items():
+            count = f" ({one['dropped'][reason]:,})" if reason in one["dropped"] else ""
+            console.print(Text(f"\n{one['name']}: {reason}{count}"))
+            for place, text in examples:
+                console.print(Text(f"  {place}: {' '.join(text.split())[:100]}"))
+
+
 def show_duplicates(result: Mapping[str, Any]) -> None:
     """What is there twice, by pair of sources, with examples."""
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -103,6 +103,11 @@ def kept_documents(folder: Path) -> Iterator[Stored]:
     Raises:
         CorpusError: when an attribute speaks of other documents than those beside it.
     """
+    return (one for one, said in judged_documents(folder) if all(line["keep"] for line in said))
+
+
+def judged_documents(folder: Path) -> Iterator[tuple[Stored, list[dict[str, Any]]]]:
+    """Every document of a folder with what each attribute says of it; raises as `kept_documents`."""
     manifest = read_manifest(folder)
     verdicts = _attributes(folder, "")
     for number in range(len(manifest.parts)):
@@ -114,8 +119,7 @@ def kept_documents(folder: Path) -> Iterator[Stored]:
                         f"{path} does not speak of the documents beside it",
                         advice="run the verb that made it again: what has not changed is not done twice",
                     )
-            if all(line["keep"] for _, line in said):
-                yield one
+            yield one, [line for _, line in said]
 
 
 def other_verdicts(folder: Path, own: str) -> Iterator[bool]:
@@ -129,6 +133,7 @@ def other_verdicts(folder: Path, own: str) -> Iterator[bool]:
 def _attributes(folder: Path, but: str) -> list[tuple[Path, Iterator[dict[str, Any]]]]:
     """The attribute files of a folder, and their lines."""
     paths = [path for path in sorted((folder / "attributes").glob("*.jsonl")) if path != folder / but]
+    paths.sort(key=lambda path: path != folder / VERDICTS)  # the filters' reason is given before any other
     return [(path, _lines(path)) for path in paths]
 
 

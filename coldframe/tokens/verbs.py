@@ -1,7 +1,8 @@
-"""What `coldframe tokenizer train` and `coldframe tokenizer eval` do."""
+"""What `coldframe tokenizer train`, `tokenizer eval` and `corpus report`, which counts tokens, do."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -11,8 +12,9 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from coldframe.corpus.documents import Quarantine
+from coldframe.corpus.report import folders_under, report
 from coldframe.corpus.sources import EMBEDDED, OpenedSource, Source, open_sources
-from coldframe.errors import SourceError
+from coldframe.errors import CorpusError, SourceError
 from coldframe.tokens.holdout import held_out_texts
 from coldframe.tokens.sample import sample_budgets, training_sample
 from coldframe.tokens.tokenizer import Tokenizer, check_vocab_size
@@ -51,6 +53,48 @@ class TokenizerEval:
     """End with one line of JSON on standard output."""
     quiet: bool = False
     """No progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusReport:
+    """What became of every source: in, out, dropped, by reason."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Folders of documents, or folders of such folders."""
+    tokenizer: Path | None = None
+    """A tokenizer's JSON file, to count the tokens of what is kept."""
+    tokens: float | None = None
+    """Training tokens of the run that is planned, to say how often the text will be read."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """No progress."""
+
+
+def report_corpus(
+    settings: CorpusReport, progress: Callable[[str, float], None] = lambda what, done: None
+) -> dict[str, object]:
+    """A line for each source, read off the documents and the verdicts beside them."""
+    folders = [folder for path in settings.paths for folder in folders_under(path)]
+    if not folders:
+        raise CorpusError(
+            f"{settings.paths[0]} holds no corpus", advice="coldframe corpus ingest makes one of files and folders"
+        )
+    tokenizer = Tokenizer.load(settings.tokenizer) if settings.tokenizer else None
+    told: list[str] = []
+
+    def tell(name: str) -> None:
+        progress("reading the verdicts", len(told) / len(folders))
+        told.append(name)
+
+    sources = report(
+        folders,
+        count_tokens=(lambda text: len(tokenizer.encode_array(text))) if tokenizer else None,
+        training_tokens=settings.tokens,
+        told=tell,
+    )
+    progress("reading the verdicts", 1.0)
+    return {"sources": [dataclasses.asdict(source) for source in sources]}
 
 
 def train_tokenizer(

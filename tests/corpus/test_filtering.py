@@ -151,3 +151,28 @@ def test_sources_are_looked_at_before_they_are_read(coldframe: Commands, tmp_pat
     assert found["layouts"] == {"qa.json[0]": "'human' (user), 'assistant' (assistant)"} or found["layouts"] == {
         "qa.json": "'human' (user), 'assistant' (assistant)"
     }
+
+
+def test_report(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    """The report's numbers are those of the verbs before it, and add up."""
+    out = tmp_path / "corpus" / "bible"
+    filtered = coldframe("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", 1, "--json").json
+    [before] = coldframe("corpus", "report", out, "--json").json["sources"]
+    assert (before["documents_in"], before["documents_kept"]) == (399, filtered["documents_kept"])
+    assert before["dropped"] == filtered["dropped"]
+    assert (before["tokens"], before["quality"], before["epochs_planned"], before["duplicates"]) == (
+        None,
+        None,
+        None,
+        0,
+    )
+    coldframe("tokenizer", "train", text, "--vocab-size", 400, "--out", tmp_path / "tokenizer.json", "--json")
+    found = coldframe(
+        "corpus", "report", tmp_path / "corpus", "--tokenizer", tmp_path / "tokenizer.json", "--tokens", 1e6, "--json"
+    ).json["sources"]
+    assert [source["name"] for source in found] == [before["name"]]
+    assert found[0]["tokens"] > 100_000
+    assert found[0]["epochs_planned"] == round(1e6 / found[0]["tokens"], 2)
+    shown = coldframe("corpus", "report", out).out
+    assert "low-variety (1)" in shown and "bible.jsonl:8: the cat and the cat" in shown
+    assert "holds no corpus" in coldframe("corpus", "report", text, "--json").error["message"]
