@@ -13,6 +13,7 @@ import orjson
 
 from coldframe.corpus import filters
 from coldframe.corpus.batches import Batch, Counts, Made, Told, code_of, key_of, run_batches
+from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.filters.judging import Criteria, judge
 from coldframe.corpus.store import DOCUMENTS, Stored, as_lines, read_manifest, read_part, unpack_documents
 from coldframe.errors import CorpusError
@@ -104,6 +105,21 @@ def kept_documents(folder: Path) -> Iterator[Stored]:
         CorpusError: when an attribute speaks of other documents than those beside it.
     """
     return (one for one, said in judged_documents(folder) if all(line["keep"] for line in said))
+
+
+def open_corpus(folder: Path) -> tuple[str, int, Reader]:
+    """(fingerprint, bytes of text, reader) of a folder of documents: of those that its attributes keep.
+
+    Raises:
+        CorpusError: when it is none.
+    """
+    manifest = read_manifest(folder)
+    attributes = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path, _ in _attributes(folder, "")]
+
+    def reader(_: Quarantine) -> Iterator[Document]:
+        return (one.document for one in kept_documents(folder))
+
+    return key_of("corpus", manifest.parts, attributes), manifest.counts["bytes"], reader
 
 
 def judged_documents(folder: Path) -> Iterator[tuple[Stored, list[dict[str, Any]]]]:

@@ -6,12 +6,15 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
+from coldframe.corpus.filtering import open_corpus
 from coldframe.corpus.reading.layout import Layout, given
 from coldframe.corpus.reading.paths import open_path
+from coldframe.corpus.store import is_corpus
 from coldframe.errors import SettingsError, SourceError, did_you_mean
 from coldframe.run.schema import ALL_SOURCES
 
@@ -141,6 +144,8 @@ def open_source(source: Source) -> OpenedSource:
     left_alone = ""
     if source.package is not None:
         fingerprint, num_bytes, reader = open_package(source.package)
+    elif is_corpus(Path(source.path or "").expanduser()):
+        fingerprint, num_bytes, reader = open_corpus(Path(source.path or "").expanduser())
     else:
         assert source.path is not None  # __post_init__
         fingerprint, num_bytes, reader, left_alone = open_path(source.path, source.layout())

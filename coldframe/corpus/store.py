@@ -123,6 +123,11 @@ class Manifest:
         return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False).encode()
 
 
+def is_corpus(folder: Path) -> bool:
+    """Whether a folder is one of documents, as `ingest` makes them."""
+    return (folder / "manifest.json").is_file() and (folder / DOCUMENTS).is_file()
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder of documents.
 

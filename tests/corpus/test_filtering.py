@@ -15,6 +15,7 @@ import pytest
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.filtering import VERDICTS, kept_documents
+from coldframe.corpus.sources import Source, open_source
 from coldframe.corpus.store import DOCUMENTS, unpack_documents
 from tests.commands import Commands
 
@@ -176,3 +177,17 @@ def test_report(coldframe: Commands, text: Path, tmp_path: Path) -> None:
     shown = coldframe("corpus", "report", out).out
     assert "low-variety (1)" in shown and "bible.jsonl:8: the cat and the cat" in shown
     assert "holds no corpus" in coldframe("corpus", "report", text, "--json").error["message"]
+
+
+def test_a_folder_of_documents_is_a_source(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    """A run reads what the verdicts keep, and reads anew when they change."""
+    out = tmp_path / "out"
+    kept = coldframe("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", 1, "--json").json
+    source = Source(name="bible", kind="prose", path=str(out))
+    opened = open_source(source)
+    places = [document.place for document in opened.documents(Quarantine())]
+    assert len(places) == kept["documents_kept"] and "bible.jsonl:8" not in places
+    fewer = coldframe("corpus", "filter", out, "--limit", "num_words=400", "--json").json
+    again = open_source(source)
+    assert again.fingerprint != opened.fingerprint
+    assert len(list(again.documents(Quarantine()))) == fewer["documents_kept"] < len(places)

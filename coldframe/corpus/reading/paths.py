@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from coldframe.corpus.reading.layout import Layout
 from coldframe.corpus.reading.tables import pyarrow_module
 from coldframe.errors import SourceError
 
+_log = logging.getLogger("coldframe")
 _LOOK_AT = 5
 """Files of each kind that are looked at before all are read."""
 _VERSION = 5
@@ -50,9 +52,16 @@ def open_path(path: str, layout: Layout | None) -> tuple[str, int, Reader, str]:
     known_by = [_VERSION, os.path.realpath(root), dataclasses.asdict(layout) if layout else None, stats]
     fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(known_by).encode())
 
+    shown: set[str] = set()
+
+    def tell(place: str, found: Layout) -> None:
+        if found.guessed and str(found) not in shown:  # once, however often the text is read
+            shown.add(str(found))
+            _log.info("%s is read as %s: a guess, which the source's mapping can correct", place, found)
+
     def reader(quarantine: Quarantine) -> Iterator[Document]:
         for file in files:
-            yield from read_file(file, place_of(file, root), layout, quarantine)
+            yield from read_file(file, place_of(file, root), layout, quarantine, tell)
 
     return fingerprint, sum(size for _, size, _ in stats), reader, left_alone
 

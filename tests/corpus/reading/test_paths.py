@@ -1,6 +1,7 @@
 """A user's own text, with all that is wrong with real files."""
 
 import json
+import logging
 import os
 
 import pytest
@@ -268,3 +269,15 @@ def test_a_file_that_vanishes_is_set_aside(tmp_path):
     assert [document.text for document in reader(quarantine)] == ["two"]
     assert quarantine.examples == [("a.txt", "cannot be read: No such file or directory")]
     assert quarantine.try_again
+
+
+def test_a_guess_is_told_once(tmp_path, caplog):
+    rows = [{"question": "Why?", "answer": "Because."}]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    with caplog.at_level(logging.INFO, "coldframe"):
+        for layout in (None, Layout(question=("question",), answer="answer")):
+            reader = open_path(str(tmp_path), layout)[2]
+            assert len(list(reader(Quarantine()))) == len(list(reader(Quarantine()))) == 2
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith("a.json is read as 'question' (user), 'answer' (assistant): a guess")
