@@ -30,6 +30,7 @@ KINDS = (
     "question-answer",
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_YEARS = re.compile(r"\d{3,4}(?:-\d{3,4})?")
 _log = logging.getLogger("coldframe")
 
 
@@ -55,6 +56,8 @@ class Source:
     """What the fields of rows mean, as text, turns, question and answer, or columns; guessed where nothing is said."""
     language: str = "en"
     """What the text is written in, as a language tag."""
+    dates: str = ""
+    """When the text was written, as a year or two: 1837-1901. Its filters then look for what is later."""
     share: float | None = None
     """Share of the training mixture, when the user set it."""
     epochs: float | None = None
@@ -88,6 +91,10 @@ class Source:
         if self.fields and self.mapping:
             raise SettingsError(f"source {self.name!r} has fields and a mapping", advice="put all in the mapping")
         self.layout()
+        if self.dates and not _YEARS.fullmatch(self.dates):
+            raise SettingsError(
+                f"source {self.name!r} has the dates {self.dates!r}", advice="give a year or two, such as 1837-1901"
+            )
         if self.share is not None and not 0 < self.share <= 1:
             raise SettingsError(
                 f"source {self.name!r} has the share {self.share}", advice="a share is above 0 and at most 1"
@@ -113,7 +120,13 @@ class Source:
             "fields": list(self.fields),
             "mapping": dict(self.mapping),
             "language": self.language,
+            "dates": self.dates,
         }
+
+
+def last_year(dates: str) -> int | None:
+    """The later of a source's dates; None without any."""
+    return int(dates.rpartition("-")[2]) if dates else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

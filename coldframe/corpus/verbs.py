@@ -16,7 +16,7 @@ from coldframe.corpus.filtering import filter_documents
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import ingest, size_of
 from coldframe.corpus.reading.paths import first_layouts, open_files
-from coldframe.corpus.sources import KINDS, Source
+from coldframe.corpus.sources import KINDS, Source, last_year
 from coldframe.corpus.store import Manifest, read_manifest
 from coldframe.errors import UsageError, did_you_mean
 
@@ -49,6 +49,12 @@ class CorpusIngest:
     """Under which terms the text may be used."""
     language: str = "en"
     """What the text is written in."""
+    dates: str = ""
+    """When it was written, as a year or two: 1837-1901."""
+    origin: str = ""
+    """Where it comes from."""
+    why: str = ""
+    """Why it is there."""
     processes: int = 0
     """Processes to work with; one a core unless given."""
     json: bool = False
@@ -67,12 +73,12 @@ class CorpusFilter:
     """What the text is like, which decides the limits; needed for raw text."""
     out: Path | None = None
     """Where raw text is read to; documents keep their verdicts beside them."""
-    language: str = "en"
-    """What the text should be written in."""
+    language: str = ""
+    """What the text should be written in; what its source says unless given, en of raw text."""
     context: int = 512
     """Tokens that the model will see at once; longer paragraphs are too long."""
     last_year: int | None = None
-    """For text of an age: the year after which nothing of it may have been written."""
+    """For text of an age: the year after which nothing of it may have been written; else what its source says."""
     limit: tuple[str, ...] = ()
     """A limit of your own, as measure=value, or measure=off."""
     processes: int = 0
@@ -117,7 +123,16 @@ def look_at_sources(verb: CorpusSources) -> dict[str, Any]:
 def ingest_inputs(verb: CorpusIngest, progress: Progress = lambda what, done: None) -> dict[str, Any]:
     """Read each input into its folder."""
     sources = [
-        Source(name=name, kind=_kind(verb.kind), path=str(path), licence=verb.licence, language=verb.language)
+        Source(
+            name=name,
+            kind=_kind(verb.kind),
+            path=str(path),
+            licence=verb.licence,
+            language=verb.language,
+            dates=verb.dates,
+            origin=verb.origin,
+            why=verb.why,
+        )
         for path, name in zip(verb.paths, _names(verb.paths, verb.name), strict=True)
     ]
     found = []
@@ -136,7 +151,8 @@ def filter_inputs(verb: CorpusFilter, progress: Progress = lambda what, done: No
         manifest = read_manifest(folder)
         criteria = Criteria(
             kind=_kind(verb.kind) if verb.kind else manifest.source["kind"],
-            language=verb.language, context=verb.context, last_year=verb.last_year, limits=_limits(verb.limit),
+            language=verb.language or manifest.source["language"], context=verb.context, limits=_limits(verb.limit),
+            last_year=verb.last_year or last_year(manifest.source["dates"]),
         )  # fmt: skip
         began = time.monotonic()
         what, whole, done = f"filtering {manifest.source['name']}", sum(size for size, _ in manifest.parts), 0
@@ -193,7 +209,7 @@ def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
     if raw and not verb.kind:
         raise UsageError(f"of {raw[0]} nobody said what it is like", advice=f"give --kind, one of {', '.join(KINDS)}")
     sources = [
-        Source(name=name, kind=_kind(verb.kind), path=str(path), language=verb.language)
+        Source(name=name, kind=_kind(verb.kind), path=str(path), language=verb.language or "en")
         for path, name in zip(raw, _names(raw, ""), strict=True)
     ]
     folders = [path for path in verb.paths if path not in raw]
@@ -258,4 +274,3 @@ def _folders(out: Path, sources: Sequence[Source]) -> list[Path]:
 
 def _processes(given: int) -> int:
     return given if given > 0 else len(os.sched_getaffinity(0))
-

@@ -191,3 +191,21 @@ def test_a_folder_of_documents_is_a_source(coldframe: Commands, text: Path, tmp_
     again = open_source(source)
     assert again.fingerprint != opened.fingerprint
     assert len(list(again.documents(Quarantine()))) == fewer["documents_kept"] < len(places)
+
+
+def test_text_of_an_age_is_judged_by_it(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    """The dates that a source was ingested with are those that its filter looks beyond."""
+    raw = tmp_path / "raw.jsonl"
+    chapters = [json.loads(line)["text"] for line in (text / "bible.jsonl").read_text().splitlines()[20:24]]
+    raw.write_text(
+        "".join(
+            json.dumps({"text": f"Copyright {year}.\n{chapter}"}) + "\n"
+            for year, chapter in zip((1850, 1899, 1950, 2010), chapters, strict=True)
+        )
+    )
+    out = tmp_path / "out"
+    coldframe("corpus", "ingest", raw, "--out", out, "--dates", "1837-1901", "--why", "an age", "--json")
+    assert coldframe("corpus", "filter", out, "--json").json["dropped"] == {"published-late": 2}
+    assert coldframe("corpus", "filter", out, "--last-year", 1960, "--json").json["dropped"] == {"published-late": 1}
+    answer = coldframe("corpus", "ingest", raw, "--out", out, "--dates", "of old", "--json")
+    assert answer.status == 2 and "give a year or two" in answer.error["advice"]
