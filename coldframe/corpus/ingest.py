@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from coldframe.corpus import documents, messages, reading, store
-from coldframe.corpus.batches import Batch, Counts, Made, Told, code_of, key_of, run_batches
+from coldframe.corpus.batches import Batch, Counts, Made, code_of, key_of, run_batches
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.reading.entries import kind_of
@@ -31,14 +31,23 @@ _LINES = (".jsonl", ".ndjson")
 _EVERYTHING = 1 << 60
 
 
-def ingest(source: Source, folder: Path, *, processes: int = 1, told: Told = lambda size: None) -> Manifest:
-    """Read a source into `folder`, as far as that has not been done.
+def ingest(
+    source: Source, folder: Path, *, processes: int = 1, progress: Callable[[float], None] = lambda done: None
+) -> Manifest:
+    """Read a source into `folder`, as far as that has not been done; `progress` hears how much of it is, 0 to 1.
 
     Raises:
         SourceError: when nothing in it can be read.
         CorpusError, DiskFullError: what was read stays, and the next call goes on from there.
     """
     batches = list(_batches(source))
+    whole, read = max(1, sum(batch.size for batch in batches)), 0
+
+    def told(size: int) -> None:
+        nonlocal read
+        read += size
+        progress(read / whole)
+
     done = run_batches(
         batches, read_batch, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
     )
@@ -53,15 +62,10 @@ def ingest(source: Source, folder: Path, *, processes: int = 1, told: Told = lam
         sizes=tuple(counts["documents"] for counts in done.counts_of_each),
         counts={name: done.counts[name] for name in ("documents", "bytes", "conversations")},
         quarantined=quarantined,
-        layouts={layout: sum(found == layout for found in layouts.values()) for layout in layouts.values()},
+        layouts=dict(Counter(layouts.values())),
     )
     write_whole(folder / "manifest.json", manifest.as_json())
     return manifest
-
-
-def size_of(source: Source) -> int:
-    """Bytes on disk that will be read, for progress."""
-    return sum(batch.size for batch in _batches(source))
 
 
 def read_batch(payload: dict[str, Any]) -> Made:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coldframe.corpus.filtering import judged_documents
-from coldframe.corpus.store import read_manifest
+from coldframe.corpus.store import is_corpus, read_manifest
 
 _EXAMPLES, _EXCERPT = 3, 240
 
@@ -97,7 +97,7 @@ def _counted(folder: Path, count_tokens: Callable[[str], int] | None) -> dict[st
 
 def folders_under(path: Path) -> Iterator[Path]:
     """The folder itself when it holds documents, else those directly in it that do."""
-    if (path / "manifest.json").is_file():
+    if is_corpus(path):
         yield path
     elif path.is_dir():
-        yield from sorted(found.parent for found in path.glob("*/manifest.json"))
+        yield from filter(is_corpus, sorted(path.iterdir()))

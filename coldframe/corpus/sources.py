@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,6 +125,16 @@ class Source:
         }
 
 
+def plain_names(paths: Sequence[Path]) -> list[str]:
+    """A plain name for each path, made of its last part, and of its place in the list where that is taken."""
+    names: list[str] = []
+    for path in paths:
+        stem = Path(os.path.realpath(path)).stem
+        name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in stem).strip("-")
+        names.append(name if name and name not in names else f"{name}-{len(names) + 1}")
+    return names
+
+
 def last_year(dates: str) -> int | None:
     """The later of a source's dates; None without any."""
     return int(dates.rpartition("-")[2]) if dates else None
@@ -157,8 +168,8 @@ def open_source(source: Source) -> OpenedSource:
     left_alone = ""
     if source.package is not None:
         fingerprint, num_bytes, reader = open_package(source.package)
-    elif is_corpus(Path(source.path or "").expanduser()):
-        fingerprint, num_bytes, reader = open_corpus(Path(source.path or "").expanduser())
+    elif is_corpus(path := Path(source.path or "").expanduser()):
+        fingerprint, num_bytes, reader = open_corpus(path)
     else:
         assert source.path is not None  # __post_init__
         fingerprint, num_bytes, reader, left_alone = open_path(source.path, source.layout())

@@ -14,10 +14,10 @@ from tyro.conf import Positional
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.filtering import filter_documents
 from coldframe.corpus.filters.judging import Criteria
-from coldframe.corpus.ingest import ingest, size_of
+from coldframe.corpus.ingest import ingest
 from coldframe.corpus.reading.paths import first_layouts, open_files
-from coldframe.corpus.sources import KINDS, Source, last_year
-from coldframe.corpus.store import Manifest, read_manifest
+from coldframe.corpus.sources import KINDS, Source, last_year, plain_names
+from coldframe.corpus.store import Manifest, is_corpus, read_manifest
 from coldframe.errors import UsageError, did_you_mean
 
 Progress = Callable[[str, float], None]
@@ -201,7 +201,7 @@ def dedup_folders(verb: CorpusDedup, progress: Progress = lambda what, done: Non
 
 def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
     """The folders of documents to be judged; raw text is read first."""
-    raw = [path for path in verb.paths if not (path / "manifest.json").is_file()]
+    raw = [path for path in verb.paths if not is_corpus(path)]
     if raw and verb.out is None:
         raise UsageError(
             f"{raw[0]} holds raw text, which is read before it is judged", advice="say where to: --out FOLDER"
@@ -220,14 +220,7 @@ def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
 
 
 def _ingested(source: Source, folder: Path, processes: int, progress: Progress) -> Manifest:
-    what, whole, done = f"reading {source.name}", max(1, size_of(source)), 0
-
-    def told(size: int) -> None:
-        nonlocal done
-        done += size
-        progress(what, done / whole)
-
-    return ingest(source, folder, processes=processes, told=told)
+    return ingest(source, folder, processes=processes, progress=lambda done: progress(f"reading {source.name}", done))
 
 
 def _told(manifest: Manifest) -> dict[str, Any]:
@@ -257,15 +250,9 @@ def _limits(given: Sequence[str]) -> dict[str, float | None]:
 
 
 def _names(paths: Sequence[Path], given: str) -> list[str]:
-    """A plain name for each path, none twice."""
     if given and len(paths) > 1:
         raise UsageError("--name names one source, and there are several inputs", advice="ingest them one by one")
-    names: list[str] = []
-    for path in paths:
-        stem = given or os.path.basename(os.path.realpath(path)).split(".")[0]
-        plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in stem).strip("-")
-        names.append(f"{plain}-{len(names) + 1}" if plain in names or not plain else plain)
-    return [given] if given else names
+    return [given] if given else plain_names(paths)
 
 
 def _folders(out: Path, sources: Sequence[Source]) -> list[Path]:

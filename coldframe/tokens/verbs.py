@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from tyro.conf import Positional
 
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.report import folders_under, report
-from coldframe.corpus.sources import EMBEDDED, OpenedSource, Source, open_sources
+from coldframe.corpus.sources import EMBEDDED, OpenedSource, Source, open_sources, plain_names
 from coldframe.errors import CorpusError, SourceError
 from coldframe.tokens.holdout import held_out_texts
 from coldframe.tokens.sample import sample_budgets, training_sample
@@ -127,16 +126,10 @@ def evaluate_tokenizer(
 
 
 def _sources(paths: Sequence[Path]) -> Sequence[Source]:
-    """A source a path, named by its place in the list and its last part, or the embedded corpus."""
-    named: list[Source] = []
-    for path in paths:
-        name = "".join(
-            letter if letter.isascii() and letter.isalnum() else "-" for letter in Path(os.path.realpath(path)).stem
-        ).strip("-")
-        taken = any(source.name == name for source in named)
-        named.append(
-            Source(name=f"{name}-{len(named) + 1}" if taken or not name else name, kind="prose", path=str(path))
-        )
+    """A source a path, or the embedded corpus."""
+    named = [
+        Source(name=name, kind="prose", path=str(path)) for path, name in zip(paths, plain_names(paths), strict=True)
+    ]
     return named or EMBEDDED
 
 

@@ -9,9 +9,8 @@ book. Letters in shapes: C characters, W words, N texts.
 from __future__ import annotations
 
 import functools
-import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,12 +131,6 @@ class Texts:
                 found[np.searchsorted(at, place, side="right") - 1] += 1
                 place = lowered.find(phrase, place + len(phrase))
         return found
-
-    def matches(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, re.Match[str]]]:
-        """Each match of a pattern within the texts, with the number of its text."""
-        for number, text in enumerate(self.texts):
-            for match in pattern.finditer(text):
-                yield number, match
 
     def counted(self, bits: int) -> Ints:
         """For each word the number of its characters that are any of these kinds [W]."""

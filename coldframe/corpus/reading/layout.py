@@ -209,7 +209,7 @@ def guess(rows: Sequence[object]) -> Layout:
 
 
 def _text_fields(table: Sequence[Mapping[Any, Any]], by_name: Mapping[str, str]) -> tuple[str, ...]:
-    """The usual names of a text and its title; without any of them the fields that hold most of the words."""
+    """The fields that usually hold a text and its title; none where there is no such field: then all text is taken."""
     titles = [by_name[name] for name in TITLE if name in by_name]
     texts = [by_name[name] for name in TEXT if name in by_name and _is_said(table, by_name[name])]
     if not texts and titles and _is_said(table, titles[0]):  # a text that not each row has

@@ -52,11 +52,11 @@ def open_path(path: str, layout: Layout | None) -> tuple[str, int, Reader, str]:
     known_by = [_VERSION, os.path.realpath(root), dataclasses.asdict(layout) if layout else None, stats]
     fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(known_by).encode())
 
-    shown: set[str] = set()
+    told: set[str] = set()
 
     def tell(place: str, found: Layout) -> None:
-        if found.guessed and str(found) not in shown:  # once, however often the text is read
-            shown.add(str(found))
+        if found.guessed and str(found) not in told:  # once, however often the text is read
+            told.add(str(found))
             _log.info("%s is read as %s: a guess, which the source's mapping can correct", place, found)
 
     def reader(quarantine: Quarantine) -> Iterator[Document]:
