@@ -19,13 +19,22 @@ import numpy.typing as npt
 from coldframe.corpus import signatures as signing
 from coldframe.corpus.batches import Batch, Made, Told, code_of, key_of, run_batches
 from coldframe.corpus.documents import Document
-from coldframe.corpus.filtering import other_verdicts
+from coldframe.corpus.filtering import judged_documents
+from coldframe.corpus.filters import texts
 from coldframe.corpus.filters.texts import Hashes
 from coldframe.corpus.signatures import BANDS, openings, runs_of, signatures, similarity, words_of
-from coldframe.corpus.store import DOCUMENTS, Manifest, Stored, as_lines, read_manifest, read_part, unpack_documents
+from coldframe.corpus.store import (
+    DEDUP,
+    DOCUMENTS,
+    Manifest,
+    Stored,
+    as_lines,
+    read_manifest,
+    read_part,
+    unpack_documents,
+)
 from coldframe.run.durable import write_whole
 
-VERDICTS = "attributes/dedup.jsonl"
 SIMILAR = 0.75
 """Jaccard similarity of runs of three words from which on two documents are near duplicates."""
 _OPENINGS, _SIGNATURES = "dedup/openings.bin", "dedup/signatures.bin"
@@ -91,7 +100,7 @@ def deduplicate(folders: Sequence[Path], *, processes: int = 1, told: Told = lam
                 result.pairs[one.source, kept] += 1
                 if len(result.examples) < _EXAMPLES:
                     result.examples.append((f"{one.source}: {one.document.place}", f"{kept}: {place}", likeness))
-        write_whole(source.folder / VERDICTS, as_lines(lines))
+        write_whole(source.folder / DEDUP, as_lines(lines))
     return result
 
 
@@ -194,7 +203,7 @@ def _documents(folder: Path, manifest: Manifest, number: int) -> list[Document]:
 def _signed(folder: Path, processes: int, told: Told) -> _Source:
     """A folder's signatures, made where they are missing: first what openings many share, then the rest without."""
     manifest = read_manifest(folder)
-    code = code_of(signing)
+    code = code_of(signing, texts)
 
     def run(work: Callable[[Any], Made], name: str, file: str, more: object, payload: object) -> npt.NDArray[np.uint64]:
         batches = [
@@ -208,7 +217,8 @@ def _signed(folder: Path, processes: int, told: Told) -> _Source:
     hashes, counts = np.unique(first, return_counts=True)
     shared = hashes[counts >= max(_SHARED, manifest.counts["documents"] // 1000)]
     rows = run(signatures_batch, "signatures", _SIGNATURES, shared.tolist(), shared.tolist()).reshape(-1, 1 + BANDS)
-    kept = np.fromiter(other_verdicts(folder, VERDICTS), dtype=bool, count=len(rows))
+    verdicts = (all(line["keep"] for line in said) for _, said in judged_documents(folder, DEDUP))
+    kept = np.fromiter(verdicts, dtype=bool, count=len(rows))
     return _Source(folder, manifest, rows, kept, shared)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +16,19 @@ from coldframe.corpus import filters
 from coldframe.corpus.batches import Batch, Counts, Made, Told, code_of, key_of, run_batches
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.filters.judging import Criteria, judge
-from coldframe.corpus.store import DOCUMENTS, Stored, as_lines, read_manifest, read_part, unpack_documents
+from coldframe.corpus.store import (
+    DEDUP,
+    DOCUMENTS,
+    FILTER,
+    Stored,
+    as_lines,
+    read_manifest,
+    read_part,
+    unpack_documents,
+)
 from coldframe.errors import CorpusError
 
-VERDICTS = "attributes/filter.jsonl"
+_log = logging.getLogger("coldframe")
 _EXAMPLES = 5
 """Examples of each reason that a report shows."""
 _EXCERPT = 240
@@ -42,7 +52,10 @@ class Filtered:
 def filter_documents(
     folder: Path, criteria: Criteria, *, processes: int = 1, told: Told = lambda size: None
 ) -> Filtered:
-    """Judge every document of a folder; the verdicts stand beside them, and nothing else changes.
+    """Judge every document of a folder; the verdicts stand beside them.
+
+    When they change, what was said of duplicates no longer holds and is taken away: the one that was kept may be among
+    what is dropped now, and both would be lost.
 
     Raises:
         CorpusError, DiskFullError: what was judged stays, and the next call goes on from there.
@@ -54,9 +67,13 @@ def filter_documents(
         Batch(key_of(known_as, settings, code), (str(folder), manifest.parts, number, settings), size)
         for number, (size, known_as) in enumerate(manifest.parts)
     ]
+    before = _known_by(folder / FILTER)
     done = run_batches(
-        batches, judge_batch, folder=folder, name="filter", files=[VERDICTS], processes=processes, told=told
+        batches, judge_batch, folder=folder, name="filter", files=[FILTER], processes=processes, told=told
     )
+    if _known_by(folder / FILTER) != before and (folder / DEDUP).exists():
+        (folder / DEDUP).unlink()
+        _log.warning("the verdicts in %s changed: look for duplicates again (coldframe corpus dedup)", folder)
     examples: dict[str, list[tuple[str, str]]] = {}
     for reason, place, text in done.notes:
         if len(examples.setdefault(reason, [])) < _EXAMPLES:
@@ -95,7 +112,7 @@ def judge_batch(payload: tuple[str, tuple[tuple[int, str], ...], int, dict[str, 
         {"id": one.id, "keep": verdict.keep, "reason": verdict.reason, "features": verdict.features}
         for one, verdict in zip(stored, verdicts, strict=True)
     )
-    return Made({VERDICTS: as_lines(lines)}, counts, tuple(notes))
+    return Made({FILTER: as_lines(lines)}, counts, tuple(notes))
 
 
 def kept_documents(folder: Path) -> Iterator[Stored]:
@@ -114,7 +131,7 @@ def open_corpus(folder: Path) -> tuple[str, int, Reader]:
         CorpusError: when it is none.
     """
     manifest = read_manifest(folder)
-    attributes = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path, _ in _attributes(folder, "")]
+    attributes = [_known_by(path) for path, _ in _attributes(folder, "")]
 
     def reader(_: Quarantine) -> Iterator[Document]:
         return (one.document for one in kept_documents(folder))
@@ -122,10 +139,10 @@ def open_corpus(folder: Path) -> tuple[str, int, Reader]:
     return key_of("corpus", manifest.parts, attributes), manifest.counts["bytes"], reader
 
 
-def judged_documents(folder: Path) -> Iterator[tuple[Stored, list[dict[str, Any]]]]:
-    """Every document of a folder with what each attribute says of it; raises as `kept_documents`."""
+def judged_documents(folder: Path, but: str = "") -> Iterator[tuple[Stored, list[dict[str, Any]]]]:
+    """Every document of a folder with what each attribute but one says of it; raises as `kept_documents`."""
     manifest = read_manifest(folder)
-    verdicts = _attributes(folder, "")
+    verdicts = _attributes(folder, but)
     for number in range(len(manifest.parts)):
         for one in unpack_documents(read_part(folder / DOCUMENTS, manifest.parts, number)):
             said = [(path, next(lines, {"id": ""})) for path, lines in verdicts]
@@ -138,19 +155,20 @@ def judged_documents(folder: Path) -> Iterator[tuple[Stored, list[dict[str, Any]
             yield one, [line for _, line in said]
 
 
-def other_verdicts(folder: Path, own: str) -> Iterator[bool]:
-    """For each document whether the attributes keep it, but for the attribute `own`."""
-    verdicts = _attributes(folder, own)
-    for _ in range(sum(read_manifest(folder).sizes)):
-        said = [next(lines)["keep"] for _, lines in verdicts]
-        yield all(said)
-
-
 def _attributes(folder: Path, but: str) -> list[tuple[Path, Iterator[dict[str, Any]]]]:
     """The attribute files of a folder, and their lines."""
     paths = [path for path in sorted((folder / "attributes").glob("*.jsonl")) if path != folder / but]
-    paths.sort(key=lambda path: path != folder / VERDICTS)  # the filters' reason is given before any other
+    paths.sort(key=lambda path: path != folder / FILTER)  # the filters' reason is given before any other
     return [(path, _lines(path)) for path in paths]
+
+
+def _known_by(path: Path) -> tuple[str, int, int] | None:
+    """What changes when a file does; None of one that is not there."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return path.name, stat.st_size, stat.st_mtime_ns
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -131,7 +131,7 @@ def plain_names(paths: Sequence[Path]) -> list[str]:
     for path in paths:
         stem = Path(os.path.realpath(path)).stem
         name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in stem).strip("-")
-        names.append(name if name and name not in names else f"{name}-{len(names) + 1}")
+        names.append(name if name and name not in names else f"{name or 'text'}-{len(names) + 1}")
     return names
 
 

@@ -28,6 +28,7 @@ from coldframe.corpus.messages import conversation
 from coldframe.errors import CorpusError
 
 DOCUMENTS = "documents.jsonl.zst"
+FILTER, DEDUP = "attributes/filter.jsonl", "attributes/dedup.jsonl"
 _LEVEL = 3
 
 

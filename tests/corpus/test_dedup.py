@@ -10,13 +10,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.corpus.dedup import VERDICTS, deduplicate
+from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.filtering import kept_documents
 from coldframe.corpus.ingest import ingest
 from coldframe.corpus.signatures import runs_of, similarity, words_of
 from coldframe.corpus.sources import Source
+from coldframe.corpus.store import DEDUP
 from tests.commands import Commands
 
 NONE = np.empty(0, dtype=np.uint64)
@@ -32,7 +33,7 @@ def corpus(folder: Path, name: str, rows: list[dict[str, object]]) -> Path:
 
 def dropped(folder: Path) -> dict[int, str]:
     """Number of the document -> why it is dropped."""
-    lines = (json.loads(line) for line in (folder / VERDICTS).read_text().splitlines())
+    lines = (json.loads(line) for line in (folder / DEDUP).read_text().splitlines())
     return {number: line["reason"] for number, line in enumerate(lines) if not line["keep"]}
 
 
@@ -78,6 +79,30 @@ def test_what_the_filters_drop_is_nobodys_original(tmp_path: Path, coldframe: Co
     assert coldframe("corpus", "dedup", folder, "--json").json["documents"] == 0
     coldframe("corpus", "filter", folder, "--limit", "num_words=1", "--json")
     assert coldframe("corpus", "dedup", folder, "--json").json["duplicates"] == 1
+
+
+def test_duplicates_are_looked_for_again_when_verdicts_change(tmp_path: Path, coldframe: Commands) -> None:
+    """Else the one that was kept is dropped now, the other is its duplicate still, and both are lost."""
+    texts = ["A ship came in. " + "It was seen by all who stood there. " * 2, "Short again and again."]
+    folder = corpus(tmp_path, "mine", [{"text": text} for text in (texts[0], texts[0], texts[1], texts[1])])
+    coldframe("corpus", "filter", folder, "--limit", "num_words=1", "--json")
+    coldframe("corpus", "dedup", folder, "--json")
+    assert dropped(folder) == {1: "duplicate", 3: "duplicate"}
+    before = (folder / DEDUP).read_bytes()
+    coldframe("corpus", "filter", folder, "--limit", "num_words=1", "--json")
+    assert (folder / DEDUP).read_bytes() == before, "nothing changed"
+    assert "look for duplicates again" in coldframe("corpus", "filter", folder, "--json").err
+    assert not (folder / DEDUP).exists()
+
+
+def test_verdicts_over_text_that_grew_are_one_clear_line(tmp_path: Path, coldframe: Commands) -> None:
+    """The filter has to be run again before duplicates are looked for."""
+    folder = corpus(tmp_path, "mine", [{"text": f"Number {number} came in by ship today."} for number in range(5)])
+    coldframe("corpus", "filter", folder, "--json")
+    corpus(tmp_path, "mine", [{"text": f"Number {number} came in by ship today."} for number in range(9)])
+    answer = coldframe("corpus", "dedup", folder, "--json")
+    assert answer.status == 1
+    assert "does not speak of the documents beside it" in answer.error["message"]
 
 
 def test_a_shared_prompt_makes_no_duplicates(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.embedded import open_package
-from coldframe.corpus.filtering import VERDICTS, kept_documents
+from coldframe.corpus.filtering import kept_documents
 from coldframe.corpus.sources import Source, open_source
-from coldframe.corpus.store import DOCUMENTS, unpack_documents
+from coldframe.corpus.store import DOCUMENTS, FILTER, unpack_documents
 from tests.commands import Commands
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def verdicts(folder: Path) -> list[dict[str, object]]:
     """The lines of the filter's attributes."""
-    return [json.loads(line) for line in (folder / VERDICTS).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / FILTER).read_text().splitlines()]
 
 
 def test_filter_raw_text(coldframe: Commands, text: Path, tmp_path: Path) -> None:
@@ -77,12 +77,12 @@ def test_another_limit_undoes_a_verdict(coldframe: Commands, text: Path, tmp_pat
     out = tmp_path / "out"
     arguments = ("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", 1, "--json")
     first = coldframe(*arguments)
-    before = (out / VERDICTS).read_bytes()
+    before = (out / FILTER).read_bytes()
     second = coldframe("corpus", "filter", out, "--limit", "bigram_variety=off", "--json")
     assert "low-variety" not in second.json["dropped"]
-    assert (out / VERDICTS).read_bytes() != before
+    assert (out / FILTER).read_bytes() != before
     third = coldframe("corpus", "filter", out, "--json")
-    assert (out / VERDICTS).read_bytes() == before
+    assert (out / FILTER).read_bytes() == before
     assert third.json["dropped"] == first.json["dropped"]
 
 
@@ -90,7 +90,7 @@ def test_two_processes_give_the_same(coldframe: Commands, text: Path, tmp_path: 
     for processes in (1, 2):
         out = tmp_path / str(processes)
         coldframe("corpus", "filter", text, "--kind", "prose", "--out", out, "--processes", processes, "--json")
-    for file in (DOCUMENTS, VERDICTS):
+    for file in (DOCUMENTS, FILTER):
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
 
 
@@ -105,7 +105,7 @@ def test_killed_while_it_works(coldframe: Commands, text: Path, tmp_path: Path) 
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert coldframe(*arguments, tmp_path / "killed").status == 0
-    for file in (DOCUMENTS, VERDICTS):
+    for file in (DOCUMENTS, FILTER):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
 
 
