@@ -98,6 +98,13 @@ VERBS: dict[str, Verb] = {
         progress=True,
         does="what is there twice, within sources and across them",
     ),
+    "corpus dialogue": Verb(
+        settings=f"{_CORPUS}:CorpusDialogue",
+        function=f"{_CORPUS}:extract_dialogue",
+        show="show_dialogue",
+        progress=True,
+        does="the conversations in novels and plays",
+    ),
     "corpus report": Verb(
         settings="coldframe.tokens.verbs:CorpusReport",
         function="coldframe.tokens.verbs:report_corpus",

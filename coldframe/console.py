@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 import time
@@ -170,6 +171,19 @@ def show_duplicates(result: Mapping[str, Any]) -> None:
         console.print(Text(f"  {pair['documents']:,} of {pair['dropped']} are in {pair['kept']}"))
     for place, other, likeness in result["examples"][:10]:
         console.print(Text(f"  {place} is {other} ({likeness:.0%})"))
+
+
+def show_dialogue(result: Mapping[str, Any]) -> None:
+    """How much talk books hold, and some of it to look at."""
+    lists = ("set_aside", "examples")
+    show_fields({name: value for name, value in result.items() if name not in lists})
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for place, reason in result["set_aside"]:
+        console.print(Text(f"set aside: {place}: {reason}"))
+    for example in result["examples"]:
+        console.print(Text(f"\nfrom {example['source']}:"))
+        for message, mark in zip(example["messages"][:6], itertools.cycle(("- ", "  - "))):
+            console.print(Text(mark + message["content"]))
 
 
 def _shown(name: str, value: Any) -> str:

@@ -1,7 +1,9 @@
-"""What `coldframe corpus sources`, `ingest`, `filter` and `dedup` do."""
+"""What `coldframe corpus sources`, `ingest`, `filter`, `dedup` and `dialogue` do."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +14,8 @@ from typing import Any
 from tyro.conf import Positional
 
 from coldframe.corpus.dedup import deduplicate
+from coldframe.corpus.dialogue.books import extract
+from coldframe.corpus.dialogue.exchanges import GAP
 from coldframe.corpus.filtering import filter_documents
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import ingest
@@ -95,6 +99,24 @@ class CorpusDedup:
 
     paths: Positional[tuple[Path, ...]]
     """Folders of documents that `ingest` made; of equal documents the one in the first folder is kept."""
+    processes: int = 0
+    """Processes to work with; one a core unless given."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """Only warnings and errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusDialogue:
+    """Take the conversations out of novels and plays: who answers whom."""
+
+    books: Positional[tuple[Path, ...]]
+    """Files or folders of books."""
+    out: Path
+    """The file of conversations to write, one a line."""
+    gap: int = GAP
+    """Characters of narration that may stand between a turn and its answer: fewer are surer."""
     processes: int = 0
     """Processes to work with; one a core unless given."""
     json: bool = False
@@ -197,6 +219,33 @@ def dedup_folders(verb: CorpusDedup, progress: Progress = lambda what, done: Non
         "pairs": [{"dropped": one, "kept": other, "documents": count} for (one, other), count in found.pairs.items()],
         "examples": [list(example) for example in found.examples],
     }
+
+
+def extract_dialogue(verb: CorpusDialogue, progress: Progress = lambda what, done: None) -> dict[str, Any]:
+    """Write the conversations of books to a file."""
+    if verb.gap < 0:
+        raise UsageError(f"--gap {verb.gap} is less than nothing", advice="0 keeps the surest conversations alone")
+    found = extract(
+        verb.books, verb.out, gap=verb.gap, processes=_processes(verb.processes),
+        progress=lambda done: progress("taking out the conversations", done),
+    )  # fmt: skip
+    return {
+        "books": found.books,
+        "conversations": found.conversations,
+        "pairs": found.pairs,
+        "pairs_per_thousand_words": round(1000 * found.pairs / max(1, found.words), 3),
+        "output": str(verb.out),
+        "set_aside": [list(example) for example in found.set_aside],
+        "examples": [json.loads(line) for line in _middle(verb.out, 2)],
+    }
+
+
+def _middle(path: Path, number: int) -> list[str]:
+    """Some lines from the middle of a file."""
+    with path.open(encoding="utf-8") as file:
+        skip = sum(1 for _ in file) // 2
+        file.seek(0)
+        return list(itertools.islice(file, skip, skip + number))
 
 
 def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
