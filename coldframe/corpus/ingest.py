@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from coldframe.corpus import documents, messages, reading, store
+from coldframe.corpus import dialogue, documents, messages, reading, store
 from coldframe.corpus.batches import Batch, Counts, Made, code_of, key_of, run_batches
+from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.reading.entries import kind_of
@@ -64,7 +65,9 @@ def ingest(
         quarantined=quarantined,
         layouts=dict(Counter(layouts.values())),
     )
-    write_whole(folder / "manifest.json", manifest.as_json())
+    path, content = folder / "manifest.json", manifest.as_json()
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content)
     return manifest
 
 
@@ -74,14 +77,17 @@ def read_batch(payload: dict[str, Any]) -> Made:
     layouts: dict[str, str] = {}
     counts: Counts = Counter()
     kept = []
-    for document in _documents(payload, quarantine, layouts):
+    found = _documents(payload, quarantine, layouts)
+    if payload["dialogue"] is not None:
+        found = conversations(found, payload["dialogue"], quarantine)
+    for document in found:
         kept.append(stored(payload["source"], document))
         counts["documents"] += 1
         counts["conversations"] += bool(document.messages)
         counts["bytes"] += len(document.text.encode())
     notes = [("quarantined", *example) for example in quarantine.examples]
     notes += [("layout", place, layout) for place, layout in layouts.items()]
-    return Made({DOCUMENTS: pack_documents(kept)}, counts, tuple(notes))
+    return Made({DOCUMENTS: pack_documents(kept)}, counts, tuple(notes), try_again=quarantine.try_again)
 
 
 def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
@@ -106,11 +112,11 @@ def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[st
 
 def _batches(source: Source) -> Iterator[Batch]:
     """The source's files in groups of some megabytes, and the ranges of large ones, in a fixed order."""
-    code = code_of(reading, documents, messages, store)
-    known_by = [source.name, source.kind, _as_json(source.layout()), code]
+    code = code_of(reading, documents, messages, store, *([dialogue] if source.dialogue is not None else []))
+    known_by = [source.name, source.kind, _as_json(source.layout()), source.dialogue, code]
     if source.package is not None:
         fingerprint, size, _ = open_package(source.package)
-        yield Batch(key_of(*known_by, fingerprint), {"source": source.name, "package": source.package}, size)
+        yield Batch(key_of(*known_by, fingerprint), {**_payload(source), "package": source.package}, size)
         return
     assert source.path is not None  # a source has a path or a package
     root, files, _ = open_files(source.path)
@@ -130,14 +136,18 @@ def _batches(source: Source) -> Iterator[Batch]:
     yield from _grouped(source, root, group, known_by)
 
 
+def _payload(source: Source) -> dict[str, Any]:
+    """What every batch of a source needs to know."""
+    return {"source": source.name, "layout": _as_json(source.layout()), "dialogue": source.dialogue}
+
+
 def _grouped(source: Source, root: Path, group: list[tuple[Path, int, int]], known_by: list[Any]) -> Iterator[Batch]:
     if not group:
         return
     places = [place_of(path, root) for path, _, _ in group]
     key = key_of(*known_by, [(place, size, time) for place, (_, size, time) in zip(places, group, strict=True)])
     payload = {
-        "source": source.name,
-        "layout": _as_json(source.layout()),
+        **_payload(source),
         "files": [(str(path), place) for place, (path, _, _) in zip(places, group, strict=True)],
     }
     yield Batch(key, payload, sum(size for _, size, _ in group))
@@ -153,7 +163,7 @@ def _ranges(source: Source, root: Path, file: Path, time: int, known_by: list[An
         start, line = 0, 1
         while block := content.read(_BATCH):
             block += content.readline()
-            payload = {"source": source.name, "layout": _as_json(layout), "files": [(str(file), place)],
+            payload = {**_payload(source), "layout": _as_json(layout), "files": [(str(file), place)],
                        "range": (start, start + len(block), line)}  # fmt: skip
             key = key_of(*known_by, _as_json(layout), place, start, len(block), line, file.stat().st_size, time)
             yield Batch(key, payload, len(block))

@@ -225,6 +225,8 @@ def extract_dialogue(verb: CorpusDialogue, progress: Progress = lambda what, don
     """Write the conversations of books to a file."""
     if verb.gap < 0:
         raise UsageError(f"--gap {verb.gap} is less than nothing", advice="0 keeps the surest conversations alone")
+    if verb.out.is_dir():
+        raise UsageError(f"{verb.out} is a folder", advice=f"name a file: --out {verb.out / 'talk.jsonl'}")
     found = extract(
         verb.books, verb.out, gap=verb.gap, processes=_processes(verb.processes),
         progress=lambda done: progress("taking out the conversations", done),
