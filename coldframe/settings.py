@@ -89,6 +89,8 @@ class CorpusSettings:
 
     dedup: bool = True
     """Leave out what is there twice, within sources and across them."""
+    against: tuple[str, ...] = ()
+    """Files or folders of what the model will be measured on: text that holds some of it is left out."""
     processes: int = 0
     """Processes that read and judge text; one a core for large sources unless given."""
 
@@ -182,6 +184,8 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
         if name not in SECTIONS or not isinstance(table, dict):
             raise SettingsError(f"{recipe}: unknown section [{name}]", advice=_instead(name, SECTIONS))
     given: Given = {name: dict(table) for name, table in tables.items()}
+    if recipe and isinstance(against := given.get("corpus", {}).get("against"), list):
+        given["corpus"]["against"] = [_from(recipe, path) if isinstance(path, str) else path for path in against]
     for text in overrides:
         section, key, value = parse_override(text)
         given.setdefault(section, {})[key] = value
@@ -338,4 +342,9 @@ def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]
     path = source.get("path")
     if recipe is None or not isinstance(path, str):
         return source
-    return {**source, "path": os.path.abspath(recipe.parent / os.path.expanduser(path))}
+    return {**source, "path": _from(recipe, path)}
+
+
+def _from(recipe: Path, path: str) -> str:
+    """A path as it is meant from the recipe's folder."""
+    return os.path.abspath(recipe.parent / os.path.expanduser(path))

@@ -4,7 +4,8 @@
     <folder>/sets/<key>/<name>.jsonl    what of these sources together is there twice
 
 No source is exempt: one that says why it shall not be filtered is read as it is, with a warning. A folder of documents
-that somebody ingested is judged where it lies, unless it already is; its verdicts stand.
+that somebody ingested is judged where it lies, unless it already is; its verdicts stand. Text that holds what the
+model will be measured on is left out, where that is said.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldframe.corpus.batches import key_of
+from coldframe.corpus.contamination import find_contamination
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.filtering import filter_documents, open_corpus
 from coldframe.corpus.filters.judging import Criteria
@@ -62,12 +64,13 @@ def open_clean(
     *,
     context: int,
     dedup: bool = True,
+    against: Sequence[Path] = (),
     processes: int = 0,
     progress: Progress = lambda what, done: None,
 ) -> Clean:
     """Sources as `open_sources` gives them, of which only what is good text is read; made once, and then found again.
 
-    `context` is the number of tokens that the model sees at once.
+    `context` is the number of tokens that the model sees at once, `against` what it will be measured on.
 
     Raises:
         SourceError: when a user's own source cannot be opened, or nothing of it is good text.
@@ -80,12 +83,14 @@ def open_clean(
     with _alone(folder):
         for source in opened:
             try:
-                found[source.name] = _documents(source, folder, context, processes, progress)
+                found[source.name] = _documents(source, folder, context, against, processes, progress)
             except SourceError as error:
                 if source.source.package is None:
                     raise
                 _log.warning("source %s is skipped: %s", source.name, error)
                 missing.append((source.name, error.message))
+        if against:
+            _search(found, against, processes, progress)
         duplicates = _duplicates(found, folder, processes, progress) if dedup else {}
     clean = [
         _opened(source, found[source.name], duplicates.get(found[source.name]))
@@ -95,7 +100,9 @@ def open_clean(
     return Clean(opened=tuple(clean), skipped=tuple(missing), folders=found, duplicates=duplicates)
 
 
-def _documents(source: OpenedSource, folder: Path, context: int, processes: int, progress: Progress) -> Path:
+def _documents(
+    source: OpenedSource, folder: Path, context: int, against: Sequence[Path], processes: int, progress: Progress
+) -> Path:
     """The folder of a source's documents, with the filters' verdicts."""
     wanted = source.source
     given = Path(wanted.path or "").expanduser()
@@ -109,7 +116,8 @@ def _documents(source: OpenedSource, folder: Path, context: int, processes: int,
     else:
         where = os.path.realpath(given) if wanted.path is not None else wanted.package
         judged_by = None if wanted.unfiltered else dataclasses.asdict(criteria)
-        folder = folder / "sources" / f"{wanted.name}-{key_of(wanted.record(), where, judged_by)[:12]}"
+        searched = [os.path.realpath(path.expanduser()) for path in against]
+        folder = folder / "sources" / f"{wanted.name}-{key_of(wanted.record(), where, judged_by, searched)[:12]}"
         ingest(wanted, folder, processes=workers, progress=lambda done: progress(f"reading {wanted.name}", done))
     if wanted.unfiltered:
         _log.warning("source %s is NOT filtered: %s", wanted.name, wanted.unfiltered)
@@ -131,6 +139,17 @@ def _documents(source: OpenedSource, folder: Path, context: int, processes: int,
             "source %s: %s of %s documents dropped: %s", wanted.name, f"{gone:,}", f"{filtered.documents_in:,}", reasons
         )
     return folder
+
+
+def _search(found: dict[str, Path], against: Sequence[Path], processes: int, progress: Progress) -> None:
+    """Leave out what the model will be measured on."""
+    folders = list(found.values())
+    size = sum(read_manifest(folder).counts["bytes"] for folder in folders)
+    tell = _teller(progress, "looking for evaluation text", folders)
+    result = find_contamination(folders, against, processes=_workers(size, processes), told=tell)
+    if result.dropped.total():
+        sets = ", ".join(f"{count:,} pieces of {name}" for name, count in result.found.items() if count)
+        _log.warning("%s documents hold what the model will be measured on (%s)", f"{result.dropped.total():,}", sets)
 
 
 def _duplicates(found: dict[str, Path], folder: Path, processes: int, progress: Progress) -> dict[Path, Path]:

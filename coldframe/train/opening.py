@@ -76,6 +76,7 @@ def open_new(
         folder.runs / "corpus",
         context=reasoned.plan.context,
         dedup=settings.corpus.dedup,
+        against=[Path(path) for path in settings.corpus.against],
         processes=settings.corpus.processes,
         progress=progress,
     )
