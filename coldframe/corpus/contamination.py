@@ -1,7 +1,7 @@
 """What a model is to be measured on, found in what it is to learn from.
 
 Every text in an evaluation set is a piece: each string of a row, each paragraph of a page, from ten words on (numbers
-do not count). Its runs of 13 words (Brown et al. 2020, appendix C; of a shorter piece the whole of it) are looked for in
+do not count). Its runs of 13 words (Brown et al. 2020, appendix C; of a shorter piece all of it) are looked for in
 every document, whatever the capitals and marks. A document that holds half of a piece's runs is dropped, by a verdict
 beside the others. Runs that stand in many pieces are the set's own phrases, such as what a task is, and count for
 nothing.
