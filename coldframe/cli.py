@@ -98,6 +98,13 @@ VERBS: dict[str, Verb] = {
         progress=True,
         does="what is there twice, within sources and across them",
     ),
+    "corpus curate": Verb(
+        settings=f"{_CORPUS}:CorpusCurate",
+        function=f"{_CORPUS}:curate_corpus",
+        show="show_curation",
+        progress=True,
+        does="quality, topics, styles, balance, and what to add",
+    ),
     "corpus dialogue": Verb(
         settings=f"{_CORPUS}:CorpusDialogue",
         function=f"{_CORPUS}:extract_dialogue",

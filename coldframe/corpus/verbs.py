@@ -14,6 +14,8 @@ from typing import Any
 from tyro.conf import Positional
 
 from coldframe.corpus.contamination import Contaminated, find_contamination
+from coldframe.corpus.curation.accept import accept
+from coldframe.corpus.curation.curate import curate
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.dialogue.books import extract
 from coldframe.corpus.dialogue.exchanges import GAP
@@ -21,9 +23,10 @@ from coldframe.corpus.filtering import filter_documents
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import ingest
 from coldframe.corpus.reading.paths import first_layouts, open_files
+from coldframe.corpus.report import folders_under
 from coldframe.corpus.sources import KINDS, Source, last_year, plain_names
 from coldframe.corpus.store import Manifest, is_corpus, read_manifest
-from coldframe.errors import UsageError, did_you_mean
+from coldframe.errors import CorpusError, UsageError, did_you_mean
 
 Progress = Callable[[str, float], None]
 
@@ -122,6 +125,28 @@ class CorpusDialogue:
     """Characters of narration that may stand between a turn and its answer: fewer are surer."""
     processes: int = 0
     """Processes to work with; one a core unless given."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """Only warnings and errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusCurate:
+    """Look at a corpus from all sides, and at what could be added: quality, topics, styles, balance, proposals."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Folders of documents."""
+    candidate: tuple[Path, ...] = ()
+    """Folders of documents that could be added."""
+    tokens: float | None = None
+    """Training tokens of the run that is planned, to say how often text would be read."""
+    accept: tuple[int, ...] = ()
+    """The number of a proposal to write into the recipe."""
+    recipe: Path | None = None
+    """The recipe that an accepted proposal is written into."""
+    why: str = ""
+    """Why it is accepted; it stands in the recipe."""
     json: bool = False
     """End with one line of JSON on standard output."""
     quiet: bool = False
@@ -252,6 +277,31 @@ def extract_dialogue(verb: CorpusDialogue, progress: Progress = lambda what, don
         "set_aside": [list(example) for example in found.set_aside],
         "examples": [json.loads(line) for line in _middle(verb.out, 2)],
     }
+
+
+def curate_corpus(verb: CorpusCurate, progress: Progress = lambda what, done: None) -> dict[str, Any]:
+    """What is to be seen in a corpus; an accepted proposal becomes a source of a recipe."""
+    if verb.accept and (verb.recipe is None or not verb.why):
+        raise UsageError("a proposal is accepted into a recipe, with a reason", advice="give --recipe FILE and --why")
+    folders = [folder for path in verb.paths for folder in folders_under(path)]
+    candidates = [folder for path in verb.candidate for folder in folders_under(path)]
+    if not folders:
+        raise CorpusError(
+            f"{verb.paths[0]} holds no corpus", advice="coldframe corpus ingest makes one of files and folders"
+        )
+    steps: list[str] = []
+
+    def told(what: str) -> None:
+        progress(what, len(steps) / 5)
+        steps.append(what)
+
+    found = curate(folders, candidates, training_tokens=verb.tokens, told=told)
+    progress("done", 1.0)
+    accepted = []
+    for number in verb.accept:
+        assert verb.recipe is not None
+        accepted.append(accept(found.proposals, number, verb.recipe, verb.why))
+    return {**found.as_json(), "accepted": accepted}
 
 
 def _middle(path: Path, number: int) -> list[str]:
