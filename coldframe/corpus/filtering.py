@@ -20,6 +20,7 @@ from coldframe.corpus.store import (
     DEDUP,
     DOCUMENTS,
     FILTER,
+    TEACHER,
     Stored,
     as_lines,
     read_manifest,
@@ -158,7 +159,8 @@ def judged_documents(folder: Path, but: str = "") -> Iterator[tuple[Stored, list
 def _attributes(folder: Path, but: str) -> list[tuple[Path, Iterator[dict[str, Any]]]]:
     """The attribute files of a folder, and their lines."""
     paths = [path for path in sorted((folder / "attributes").glob("*.jsonl")) if path != folder / but]
-    paths.sort(key=lambda path: path != folder / FILTER)  # the filters' reason is given before any other
+    first = (folder / TEACHER, folder / FILTER)  # whose reason is given before any other
+    paths.sort(key=lambda path: first.index(path) if path in first else len(first))
     return [(path, _lines(path)) for path in paths]
 
 

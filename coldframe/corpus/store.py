@@ -28,7 +28,7 @@ from coldframe.corpus.messages import conversation
 from coldframe.errors import CorpusError
 
 DOCUMENTS = "documents.jsonl.zst"
-FILTER, DEDUP = "attributes/filter.jsonl", "attributes/dedup.jsonl"
+TEACHER, FILTER, DEDUP = (f"attributes/{name}.jsonl" for name in ("teacher", "filter", "dedup"))
 _LEVEL = 3
 
 
