@@ -84,6 +84,7 @@ class Answers:
             for line in self._lines.found:
                 self._found[line["key"]] = Answer(**line)
         except (KeyError, TypeError) as error:
+            self._lines.close()
             raise TeacherError(
                 f"{folder / ANSWERS} holds something else than answers: {error!r}",
                 advice="restore the file from a copy, or give another folder",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,26 +58,14 @@ class Lines:
             TeacherError: when another line is damaged.
         """
         self.path = path
+        content = path.read_bytes() if path.exists() else b""
+        self._end = content.rfind(b"\n") + 1
+        self.found = list(_parsed(path, content[: self._end]))
         with room_for(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("a+b", buffering=0)
-        self._file.seek(0)
-        content = self._file.read()
-        self._end = content.rfind(b"\n") + 1
+            self._file: IO[bytes] = path.open("ab", buffering=0)
         self._file.truncate(self._end)
         fsync_folder(path.parent)
-        self.found: list[dict[str, Any]] = []
-        for number, line in enumerate(content[: self._end].split(b"\n")[:-1], 1):
-            try:
-                found = json.loads(line)
-            except ValueError:
-                found = None
-            if not isinstance(found, dict):
-                raise TeacherError(
-                    f"line {number} of {path} is damaged",
-                    advice="restore the file from a copy; without it what was paid for is not known",
-                )
-            self.found.append(found)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """One more line; raises DiskFullError, and then nothing of it stays."""
@@ -120,6 +108,7 @@ class Ledger:
                     unknown.pop(line["number"], None)
                     self._tokens, self._money = self._tokens + line["tokens"], self._money + line["cost"]
         except (KeyError, TypeError) as error:
+            self._lines.close()
             raise TeacherError(
                 f"{folder / LEDGER} is no ledger: {error!r}", advice="restore the file from a copy"
             ) from error
@@ -180,6 +169,20 @@ class Ledger:
             money=self.session.money + known.money, estimated=self.session.estimated or known.estimated,
         )  # fmt: skip
         return known
+
+
+def _parsed(path: Path, content: bytes) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise TeacherError(
+                f"line {number} of {path} is damaged",
+                advice="restore the file from a copy; without it what was paid for is not known",
+            )
+        yield found
 
 
 def _now() -> str:

@@ -182,7 +182,11 @@ def _table(of: type[Section], table: str, given: Mapping[str, Any]) -> Section:
     for key, value in given.items():
         if key not in fields:
             raise SettingsError(f"[{table}] has no setting {key!r}", advice=did_you_mean(key, fields))
-        values[fields[key].name] = check_field(of, table, fields[key].name, value, page=_PAGE)
+        try:
+            values[fields[key].name] = check_field(of, table, fields[key].name, value, page=_PAGE)
+        except SettingsError as error:
+            said = error.message.replace(f".{fields[key].name} cannot", f".{key} cannot")
+            raise SettingsError(said, advice=error.advice) from None
         least, most = _LIMITS.get(key, (-math.inf, math.inf))
         if key in _LIMITS and not least <= values[fields[key].name] <= most:
             raise SettingsError(f"{table}.{key} cannot be {value!r}", advice=f"use {least:g} to {most:g}")
@@ -221,7 +225,7 @@ def _check_budget(teacher: TeacherSettings) -> None:
 
 
 def _check_tasks(recipe: TeacherRecipe) -> None:
-    names = [one.name for one in (*recipe.scenes, *recipe.rewrites)]
+    names = [scene.name for scene in recipe.scenes] + [rewrite.name for rewrite in recipe.rewrites]
     if not names:
         raise SettingsError(
             "the recipe asks nothing of the teacher", advice="add [[teacher.scene]] or [[teacher.rewrite]]"
