@@ -12,7 +12,7 @@ from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.messages import Message
 from coldframe.corpus.reading.paths import open_path
 from coldframe.corpus.teacher.answers import Answer, request_of, seed_of
-from coldframe.corpus.teacher.faults import refuses, repeats, words
+from coldframe.corpus.teacher.faults import borrows, refuses, repeats, words
 from coldframe.corpus.teacher.settings import RewriteSettings, TeacherSettings
 from coldframe.corpus.teacher.tasks import Judged, Task, spoken
 from coldframe.errors import SourceError
@@ -81,6 +81,8 @@ def judge_rewrite(found: Answer, question: str, answer: str) -> Judged:
         reason = "unchanged"
     elif repeats([new]):
         reason = "repeats-itself"
+    elif borrows(new, itertools.chain(*_EXAMPLES), question):
+        reason = "example-again"
     else:
         reason = ""
     messages = (Message(role="user", content=new), Message(role="assistant", content=answer))

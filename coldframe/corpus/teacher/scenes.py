@@ -9,7 +9,7 @@ from itertools import groupby
 
 from coldframe.corpus.messages import Message
 from coldframe.corpus.teacher.answers import Answer, request_of, seed_of
-from coldframe.corpus.teacher.faults import refuses, repeats
+from coldframe.corpus.teacher.faults import borrows, refuses, repeats
 from coldframe.corpus.teacher.settings import SceneSettings, TeacherSettings
 from coldframe.corpus.teacher.tasks import Judged, Task, spoken
 
@@ -73,6 +73,8 @@ def judge_scene(answer: Answer, turns: int) -> Judged:
         reason = "refusal"
     elif repeats([content for _, content in found[:turns]]):
         reason = "repeats-itself"
+    elif borrows(text, [content for _, content in turns_of(_EXAMPLE[1][1])]):
+        reason = "example-again"
     else:
         reason = ""
     if reason in ("empty", "no-turns", "refusal"):

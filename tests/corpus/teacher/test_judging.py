@@ -69,6 +69,7 @@ def test_turns_beyond_what_was_asked_are_left_out() -> None:
         ("A: I cannot find my hat.\nB: I cannot help you to it.", "stop", ""),
         ("A: I work as an assistant baker.\nB: And well.", "stop", ""),
         ("A: Hello.\nB:", "stop", "no-turns"),
+        ("A: Hello.\nB: The beans have been thirsty since Monday!", "stop", "example-again"),
         ("A: Hello.\nB: Never.", "content_filter", "refusal"),
     ],
 )
@@ -79,7 +80,7 @@ def test_scenes(text: str, finish: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("text", "new", "reason"),
     [
-        ("Where are you going so late?", "Where are you going so late?", ""),
+        ("Where are you off to so late?", "Where are you off to so late?", ""),
         ('"Where are you going?"', "Where are you going?", ""),
         ("Sure, here it is in modern English: Where are you going?", "Where are you going?", ""),
         ("Rewritten: Where are you going?", "Where are you going?", ""),
@@ -90,6 +91,7 @@ def test_scenes(text: str, finish: str, reason: str) -> None:
         ("Where to?\nAnswer: To the pub.", "Where to?", "changed-answer"),
         ("I cannot rewrite that.", "I cannot rewrite that.", "refusal"),
         ("As an AI language model I go nowhere.", "As an AI language model I go nowhere.", "refusal"),
+        ("Could you tell me what time it is now?", "Could you tell me what time it is now?", "example-again"),
         ("go on and on and go on and on and go on and on", "go on and on and go on and on and go on and on",
          "repeats-itself"),
     ],
