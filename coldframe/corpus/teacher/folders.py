@@ -55,7 +55,7 @@ class Written:
 
 def check_folder(folder: Path) -> None:
     """Raise CorpusError where somebody else's documents stand."""
-    if is_corpus(folder) and not (folder / LEDGER).exists():
+    if is_corpus(folder) and not (folder / LEDGER).parent.is_dir():
         raise CorpusError(f"{folder} holds documents that no teacher wrote", advice="give another --out")
 
 

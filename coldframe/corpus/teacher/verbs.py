@@ -56,9 +56,10 @@ def write_scenes(verb: CorpusScenes, progress: Progress = lambda what, done: Non
     check_folder(verb.out)
     with _alone(verb.out), Ledger(verb.out, recipe.teacher) as ledger, Answers(verb.out) as answers:
         cached = sum(answers.get(task.request) is not None for task in tasks)
+        distinct = len({task.request.key for task in tasks})  # the same question may stand there twice
 
         def told(answered: int) -> None:
-            progress("asking the teacher", answered / max(1, len(tasks)))
+            progress("asking the teacher", answered / max(1, distinct))
 
         asked = Asked(refused=frozenset(), out_of_budget=False, error=None)
         try:

@@ -10,6 +10,7 @@ import pytest
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.sources import Source, open_source
 from coldframe.corpus.store import DEDUP, FILTER
+from coldframe.corpus.teacher.ledger import LEDGER
 from tests.corpus.teacher.conftest import Scenes
 from tests.corpus.teacher.provider import Body, Handler, answer_to, completion, providing
 from tests.corpus.teacher.recipes import (
@@ -94,6 +95,20 @@ def test_raising_the_count_asks_only_what_is_new(scenes: Scenes, coldframe: Scen
     with providing() as provider:  # what was asked does not depend on where the endpoint stands
         moved = scenes(recipe(provider.url, count=5)).json
         assert (moved["requests"], moved["documents"]) == (0, 5)
+
+
+def test_a_folder_that_was_left_half_written_is_made_whole(scenes: Scenes, tmp_path: Path) -> None:
+    """As by a kill between two of its files; and who deletes the ledger has spent nothing."""
+    out = tmp_path / "out" / "scenes"
+    with providing() as provider:
+        assert scenes(recipe(provider.url)).status == 0
+        whole = contents(out)
+        for path in whole:
+            (out / path).write_bytes(whole[path][:-20])
+            assert scenes(recipe(provider.url)).json["requests"] == 0
+            assert contents(out) == whole, path
+        (out / LEDGER).unlink()
+        assert scenes(recipe(provider.url)).json["budget_left"]["tokens"] == 1_000_000
 
 
 def test_same_question_is_asked_once(scenes: Scenes, tmp_path: Path) -> None:
