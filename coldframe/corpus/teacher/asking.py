@@ -28,7 +28,8 @@ class Asked:
 
     refused: frozenset[str]
     """Keys of requests that the server does not take."""
-    out_of_budget: bool
+    no_room_for: Cost | None
+    """What the next request may cost at most, where the budget does not hold that."""
     error: ColdframeError | OSError | None
     """Why no more was asked, when that was not for the budget."""
 
@@ -50,7 +51,7 @@ async def ask_all(
     waiting = deque(request for request in distinct.values() if answers.get(request) is None)
     told(len(distinct) - len(waiting))
     if not waiting:
-        return Asked(refused=frozenset(), out_of_budget=False, error=None)
+        return Asked(refused=frozenset(), no_room_for=None, error=None)
     async with Endpoint(teacher, key) as endpoint:
         asking = _Asking(waiting, endpoint, teacher, ledger, answers, lambda left: told(len(distinct) - left))
         async with asyncio.TaskGroup() as group:
@@ -59,7 +60,7 @@ async def ask_all(
     error = asking.error
     if error is None and asking.refused and not len(answers):
         error = asking.all_refused
-    return Asked(refused=frozenset(asking.refused), out_of_budget=asking.out_of_budget, error=error)
+    return Asked(refused=frozenset(asking.refused), no_room_for=asking.no_room_for, error=error)
 
 
 class _Asking:
@@ -82,7 +83,7 @@ class _Asking:
         self._not_before = 0.0
         self.refused: set[str] = set()
         self.all_refused: TeacherError | None = None
-        self.out_of_budget = False
+        self.no_room_for: Cost | None = None
         self.error: ColdframeError | OSError | None = None
 
     async def work(self) -> None:
@@ -139,7 +140,7 @@ class _Asking:
                 if self._ledger.fits(most):
                     return self._ledger.send(request.key, most, attempt)
                 if not self._ledger.under_way:
-                    self.out_of_budget = True
+                    self.no_room_for = most
                     self._over.set()
                     self._room.notify_all()
                     break

@@ -61,22 +61,25 @@ def write_scenes(verb: CorpusScenes, progress: Progress = lambda what, done: Non
         def told(answered: int) -> None:
             progress("asking the teacher", answered / max(1, distinct))
 
-        asked = Asked(refused=frozenset(), out_of_budget=False, error=None)
+        asked = Asked(refused=frozenset(), no_room_for=None, error=None)
         try:
             asked = asyncio.run(ask_all([task.request for task in tasks], recipe.teacher, key, ledger, answers, told))
         finally:  # Ctrl-C too: what is answered is written
             written = write_folder(verb.out, tasks, answers, asked.refused, recipe.teacher)
         if asked.error is not None:
             raise asked.error
-        if asked.out_of_budget:
+        if asked.no_room_for is not None:
             _log.warning(
-                "the budget is used up: %s of %s documents are written; raise teacher.budget_tokens or budget_money, "
-                "and start again: only what is missing is asked",
+                "the budget has no room for the next request, which may cost %s tokens (%.6g in money): %s of %s "
+                "documents are written; raise teacher.budget_tokens or budget_money and start again: only what is "
+                "missing is asked",
+                f"{asked.no_room_for.tokens:,}",
+                asked.no_room_for.money,
                 f"{written.documents:,}",
                 f"{len(tasks):,}",
             )
         return _result(written, ledger, cached) | {
-            "stopped_by_budget": asked.out_of_budget,
+            "stopped_by_budget": asked.no_room_for is not None,
             "output": str(verb.out),
             "examples": written.examples,
         }
