@@ -112,6 +112,13 @@ VERBS: dict[str, Verb] = {
         progress=True,
         does="the conversations in novels and plays",
     ),
+    "corpus scenes": Verb(
+        settings="coldframe.corpus.teacher.verbs:CorpusScenes",
+        function="coldframe.corpus.teacher.verbs:write_scenes",
+        show="show_scenes",
+        progress=True,
+        does="scenes and modern questions from a teacher model, within a budget",
+    ),
     "corpus report": Verb(
         settings="coldframe.tokens.verbs:CorpusReport",
         function="coldframe.tokens.verbs:report_corpus",

@@ -234,6 +234,19 @@ def show_dialogue(result: Mapping[str, Any]) -> None:
             console.print(Text(mark + message["content"]))
 
 
+def show_scenes(result: Mapping[str, Any]) -> None:
+    """What a teacher wrote and what it cost, with two documents to look at."""
+    show_fields({name: value for name, value in result.items() if name != "examples"})
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for example in result["examples"]:
+        console.print(Text(f"\n{example['place']}"))
+        turns = list(example["turns"][:6])
+        if "original" in example:
+            turns[0] = f"{example['original']}  ->  {turns[0]}"
+        for turn, mark in zip(turns, itertools.cycle(("- ", "  - "))):
+            console.print(Text(mark + turn))
+
+
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return "not measured"

@@ -6,6 +6,7 @@
     |   +-- RunNameError            a run name that is not a plain name
     |   +-- RunNotFoundError        no such run
     +-- SourceError                 a text source is missing, empty or unreadable
+    +-- TeacherError                a teacher model does not answer, or not as it should
     +-- TokenizerError              a tokenizer is missing, damaged or does not match
     +-- ShardError                  a shard is missing, half-written or damaged
     +-- CheckpointError             no whole checkpoint, or a damaged one
@@ -79,6 +80,10 @@ class SourceError(ColdframeError):
 
 class CorpusError(ColdframeError):
     """Work on a corpus that could not go on; what was made of it stays."""
+
+
+class TeacherError(ColdframeError):
+    """A teacher model that does not answer, or not as it should; what it answered before stays."""
 
 
 class TokenizerError(ColdframeError):

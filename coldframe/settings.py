@@ -178,7 +178,7 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
     Raises:
         SettingsError: for a missing or broken file, an unknown section or key (with the nearest), or a wrong type.
     """
-    tables = _read_recipe(recipe) if recipe else {}
+    tables = read_recipe(recipe) if recipe else {}
     sources = _sources(tables.get("corpus", {}), recipe)
     for name, table in tables.items():
         if name not in SECTIONS or not isinstance(table, dict):
@@ -192,6 +192,16 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
     for section, values in (flags or {}).items():
         given.setdefault(section, {}).update(values)
     return settings_from(given, tuple(_rooted(source, recipe) for source in sources))
+
+
+def read_recipe(recipe: Path) -> dict[str, Any]:
+    """The tables of a recipe; raises SettingsError when it cannot be read."""
+    try:
+        return tomllib.loads(recipe.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"no recipe at {recipe}", advice="see recipes/ for examples") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{recipe} cannot be read: {error}", advice="mend the TOML and start again") from error
 
 
 def settings_from(given: Given, sources: tuple[Mapping[str, Any], ...] = ()) -> Settings:
@@ -318,15 +328,6 @@ def _describe(hint: Any) -> str:
         return "a table"
     names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
     return names.get(hint, str(hint))
-
-
-def _read_recipe(recipe: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(recipe.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"no recipe at {recipe}", advice="see recipes/ for examples") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{recipe} cannot be read: {error}", advice="mend the TOML and start again") from error
 
 
 def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:

@@ -25,6 +25,7 @@ if __name__ == "__main__":
 
 from coldframe.cli import VERBS, load  # noqa: E402 (after the path)
 from coldframe.corpus.sources import Source  # noqa: E402
+from coldframe.corpus.teacher.settings import RewriteSettings, SceneSettings, TeacherSettings  # noqa: E402
 from coldframe.hardware import Hardware  # noqa: E402
 from coldframe.plan import make_plan  # noqa: E402
 from coldframe.settings import SECTIONS, PlanSettings  # noqa: E402
@@ -126,7 +127,7 @@ def rows(header: tuple[str, ...], body: Iterator[tuple[str, ...]]) -> str:
 
 def setting_table(section: type) -> str:
     """A section's settings."""
-    body = ((f"`{f.name}`", values(f.hint), shown(f.default), f.meaning) for f in fields_of(section))
+    body = ((f"`{f.name.rstrip('_')}`", values(f.hint), shown(f.default), f.meaning) for f in fields_of(section))
     return rows(("setting", "value", "default", "meaning"), body)
 
 
@@ -152,6 +153,9 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"flags {verb}": partial(flag_table, verb) for verb in VERBS},
     **{f"settings {name}": partial(setting_table, section) for name, section in SECTIONS.items()},
     "settings corpus.source": partial(setting_table, Source),
+    "settings teacher": partial(setting_table, TeacherSettings),
+    "settings teacher.scene": partial(setting_table, SceneSettings),
+    "settings teacher.rewrite": partial(setting_table, RewriteSettings),
     "depths": depth_table,
 }
 
