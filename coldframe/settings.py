@@ -327,7 +327,11 @@ def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:
 
 def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]:
     """A source's relative path is meant from the recipe's folder."""
-    path = source.get("path")
-    if recipe is None or not isinstance(path, str):
+    if recipe is None:
         return source
-    return {**source, "path": os.path.abspath(recipe.parent / os.path.expanduser(path))}
+    paths = {name: source[name] for name in ("path", "git") if isinstance(source.get(name), str)}
+    return {**source, **{name: _from(recipe, path) for name, path in paths.items()}}
+
+
+def _from(recipe: Path, path: str) -> str:
+    return os.path.abspath(recipe.parent / os.path.expanduser(path))

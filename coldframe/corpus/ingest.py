@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from coldframe.corpus import documents, messages, reading, store
+from coldframe.corpus import commits, documents, messages, reading, store
 from coldframe.corpus.batches import Batch, Counts, Made, code_of, key_of, run_batches
+from coldframe.corpus.commits import BATCH, open_history, read_commits
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.reading.entries import kind_of
@@ -88,6 +89,9 @@ def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[st
     if payload.get("package"):
         yield from open_package(payload["package"])[2](quarantine)
         return
+    if payload.get("git"):
+        yield from read_commits(payload["git"], payload["name"], payload["commits"], quarantine)
+        return
     layout = Layout(**payload["layout"]) if payload["layout"] else None
     if "range" not in payload:
         for path, place in payload["files"]:
@@ -112,7 +116,10 @@ def _batches(source: Source) -> Iterator[Batch]:
         fingerprint, size, _ = open_package(source.package)
         yield Batch(key_of(*known_by, fingerprint), {"source": source.name, "package": source.package}, size)
         return
-    assert source.path is not None  # a source has a path or a package
+    if source.git is not None:
+        yield from _commits(source, source.git, known_by)
+        return
+    assert source.path is not None  # it has one origin
     root, files, _ = open_files(source.path)
     group: list[tuple[Path, int, int]] = []
     for file in files:
@@ -128,6 +135,17 @@ def _batches(source: Source) -> Iterator[Batch]:
             yield from _grouped(source, root, group, known_by)
             group = []
     yield from _grouped(source, root, group, known_by)
+
+
+def _commits(source: Source, path: str, known_by: list[Any]) -> Iterator[Batch]:
+    """A history in parts, the oldest first: when it grows, only the last of them is another."""
+    history = open_history(path)
+    code = code_of(commits)
+    each = history.num_bytes / max(1, len(history.commits))
+    for begin in range(0, len(history.commits), BATCH):
+        part = history.commits[begin : begin + BATCH]
+        payload = {"source": source.name, "git": history.path, "name": history.name, "commits": part}
+        yield Batch(key_of(*known_by, code, history.name, part), payload, int(each * len(part)))
 
 
 def _grouped(source: Source, root: Path, group: list[tuple[Path, int, int]], known_by: list[Any]) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coldframe.corpus.commits import open_commits
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
 from coldframe.corpus.filtering import open_corpus
@@ -48,9 +49,11 @@ class Source:
     origin: str = ""
     """Where the text comes from, for people: an address, an author, an edition."""
     path: str | None = None
-    """A file or folder of text of any kind that is read (docs/data.md); or else `package`."""
+    """A file or folder of text of any kind that is read (docs/data.md); or else one of the following."""
     package: str | None = None
     """An installed package whose text is a source: one of `embedded.PACKAGES`."""
+    git: str | None = None
+    """The folder of a Git repository, whose commit messages are a source."""
     fields: tuple[str, ...] = ()
     """Fields of rows that form the text, joined by an empty line; short for `mapping = {text = [...]}`."""
     mapping: Mapping[str, Any] = field(default_factory=dict)
@@ -80,10 +83,10 @@ class Source:
             raise SettingsError(
                 f"source {self.name!r} has the kind {self.kind!r}", advice=did_you_mean(self.kind, KINDS)
             )
-        if (self.path is None) == (self.package is None):
+        if sum(origin is not None for origin in (self.path, self.package, self.git)) != 1:
             raise SettingsError(
-                f"source {self.name!r} needs a path or a package, one of the two",
-                advice=f"set path to a file or folder, or package to one of {', '.join(PACKAGES)}",
+                f"source {self.name!r} needs a path, a package or a git, one of them",
+                advice="set path to a file or folder, package to an installed package, or git to a repository's folder",
             )
         if self.package is not None and self.package not in PACKAGES:
             raise SettingsError(
@@ -168,6 +171,8 @@ def open_source(source: Source) -> OpenedSource:
     left_alone = ""
     if source.package is not None:
         fingerprint, num_bytes, reader = open_package(source.package)
+    elif source.git is not None:
+        fingerprint, num_bytes, reader = open_commits(source.git)
     elif is_corpus(path := Path(source.path or "").expanduser()):
         fingerprint, num_bytes, reader = open_corpus(path)
     else:

@@ -43,6 +43,8 @@ class CorpusIngest:
 
     paths: Positional[tuple[Path, ...]]
     """Files or folders, each a source."""
+    git: bool = False
+    """The paths are Git repositories: their commit messages are the text."""
     out: Path
     """Where the documents go; with several inputs each gets a folder there."""
     kind: str = "prose"
@@ -73,6 +75,8 @@ class CorpusFilter:
 
     paths: Positional[tuple[Path, ...]]
     """Files or folders of text, or folders of documents that `ingest` made."""
+    git: bool = False
+    """Of the paths those that hold no documents are Git repositories: their commit messages are the text."""
     kind: str = ""
     """What the text is like, which decides the limits; needed for raw text."""
     out: Path | None = None
@@ -148,7 +152,8 @@ def ingest_inputs(verb: CorpusIngest, progress: Progress = lambda what, done: No
         Source(
             name=name,
             kind=_kind(verb.kind),
-            path=str(path),
+            path=None if verb.git else str(path),
+            git=str(path) if verb.git else None,
             licence=verb.licence,
             language=verb.language,
             dates=verb.dates,
@@ -258,7 +263,13 @@ def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
     if raw and not verb.kind:
         raise UsageError(f"of {raw[0]} nobody said what it is like", advice=f"give --kind, one of {', '.join(KINDS)}")
     sources = [
-        Source(name=name, kind=_kind(verb.kind), path=str(path), language=verb.language or "en")
+        Source(
+            name=name,
+            kind=_kind(verb.kind),
+            path=None if verb.git else str(path),
+            git=str(path) if verb.git else None,
+            language=verb.language or "en",
+        )
         for path, name in zip(raw, _names(raw, ""), strict=True)
     ]
     folders = [path for path in verb.paths if path not in raw]
