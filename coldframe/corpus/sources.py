@@ -14,6 +14,7 @@ from coldframe.corpus.commits import open_commits
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
 from coldframe.corpus.filtering import open_corpus
+from coldframe.corpus.packages import MODULE_NAME
 from coldframe.corpus.reading.layout import Layout, given
 from coldframe.corpus.reading.paths import open_path
 from coldframe.corpus.store import is_corpus
@@ -51,7 +52,8 @@ class Source:
     path: str | None = None
     """A file or folder of text of any kind that is read (docs/data.md); or else one of the following."""
     package: str | None = None
-    """An installed package whose text is a source: one of `embedded.PACKAGES`."""
+    """An installed package whose docstrings are a source, as Python imports it: `numpy`, `xml.dom`; or one of
+    `embedded.PACKAGES`."""
     git: str | None = None
     """The folder of a Git repository, whose commit messages are a source."""
     fields: tuple[str, ...] = ()
@@ -88,9 +90,10 @@ class Source:
                 f"source {self.name!r} needs a path, a package or a git, one of them",
                 advice="set path to a file or folder, package to an installed package, or git to a repository's folder",
             )
-        if self.package is not None and self.package not in PACKAGES:
+        if self.package is not None and self.package not in PACKAGES and not MODULE_NAME.fullmatch(self.package):
             raise SettingsError(
-                f"source {self.name!r} has the package {self.package!r}", advice=did_you_mean(self.package, PACKAGES)
+                f"source {self.name!r} has the package {self.package!r}, which no package is called",
+                advice="give the name that Python imports, such as yaml or xml.dom",
             )
         if self.fields and self.mapping:
             raise SettingsError(f"source {self.name!r} has fields and a mapping", advice="put all in the mapping")
@@ -113,6 +116,11 @@ class Source:
         else:
             words = {"text": list(self.fields)}
         return given(words) if words else None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is of the embedded corpus, which is skipped where a machine lacks it; one's own never is."""
+        return self.package in PACKAGES
 
     def record(self) -> dict[str, object]:
         """What a shard's manifest says of the source: what it is, not where it lies or how often it is read."""
@@ -198,7 +206,7 @@ def open_sources(sources: Sequence[Source]) -> tuple[tuple[OpenedSource, ...], t
         try:
             opened.append(open_source(source))
         except SourceError as error:
-            if source.package is None:
+            if not source.is_embedded:
                 raise
             _log.warning("source %s is skipped: %s", source.name, error)
             skipped.append((source.name, error.message))
