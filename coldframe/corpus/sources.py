@@ -14,6 +14,9 @@ from coldframe.corpus.commits import open_commits
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
 from coldframe.corpus.filtering import open_corpus
+from coldframe.corpus.hub.choosing import Wanted
+from coldframe.corpus.hub.parts import open_hub
+from coldframe.corpus.hub.repository import amount, check_names
 from coldframe.corpus.packages import MODULE_NAME
 from coldframe.corpus.reading.layout import Layout, given
 from coldframe.corpus.reading.paths import open_path
@@ -56,6 +59,18 @@ class Source:
     `embedded.PACKAGES`."""
     git: str | None = None
     """The folder of a Git repository, whose commit messages are a source."""
+    hub: str | None = None
+    """A dataset on the Hugging Face hub, owner/name; or a folder like one, as ./name."""
+    subset: str = ""
+    """Of a dataset on the hub, the part that its card calls a config."""
+    split: str = ""
+    """Of a dataset on the hub, the split; train where there is one."""
+    hub_files: str = ""
+    """Of a dataset on the hub, which files instead: a pattern such as data/2024/*.parquet, ** for folders too."""
+    revision: str = ""
+    """Of a dataset on the hub, a branch, tag or commit; main unless given."""
+    bytes: int | str | None = None
+    """Of a dataset on the hub, about how much text to take: a number, or 2GB."""
     fields: tuple[str, ...] = ()
     """Fields of rows that form the text, joined by an empty line; short for `mapping = {text = [...]}`."""
     mapping: Mapping[str, Any] = field(default_factory=dict)
@@ -85,11 +100,13 @@ class Source:
             raise SettingsError(
                 f"source {self.name!r} has the kind {self.kind!r}", advice=did_you_mean(self.kind, KINDS)
             )
-        if sum(origin is not None for origin in (self.path, self.package, self.git)) != 1:
+        if sum(origin is not None for origin in (self.path, self.package, self.git, self.hub)) != 1:
             raise SettingsError(
-                f"source {self.name!r} needs a path, a package or a git, one of them",
-                advice="set path to a file or folder, package to an installed package, or git to a repository's folder",
+                f"source {self.name!r} needs a path, a package, a git or a hub, one of them",
+                advice="set path to a file or folder, package to an installed package, git to a repository's folder, "
+                "or hub to a dataset's name",
             )
+        self._check_hub()
         if self.package is not None and self.package not in PACKAGES and not MODULE_NAME.fullmatch(self.package):
             raise SettingsError(
                 f"source {self.name!r} has the package {self.package!r}, which no package is called",
@@ -108,6 +125,26 @@ class Source:
             )
         if self.epochs is not None and not self.epochs > 0:
             raise SettingsError(f"source {self.name!r} has {self.epochs} epochs", advice="epochs is a number above 0")
+
+    def _check_hub(self) -> None:
+        wanted = {"subset": self.subset, "split": self.split, "hub_files": self.hub_files, "revision": self.revision,
+                  "bytes": self.bytes}  # fmt: skip
+        said = [name for name, value in wanted.items() if value]
+        if self.hub is None and said:
+            raise SettingsError(
+                f"source {self.name!r} has {' and '.join(said)}, and no hub", advice="set hub to a dataset's name"
+            )
+        if self.hub_files and (self.subset or self.split):
+            raise SettingsError(
+                f"source {self.name!r} has hub_files and a subset or split", advice="hub_files alone says which files"
+            )
+        amount(self.bytes)
+        if self.hub is not None:
+            check_names(self.name, self.hub, self.revision)
+
+    def wanted(self) -> Wanted:
+        """Which files of a dataset on the hub are read."""
+        return Wanted(subset=self.subset, split=self.split, files=self.hub_files)
 
     def layout(self) -> Layout | None:
         """What the fields of its rows mean; None where that is to be guessed."""
@@ -181,6 +218,10 @@ def open_source(source: Source) -> OpenedSource:
         fingerprint, num_bytes, reader = open_package(source.package)
     elif source.git is not None:
         fingerprint, num_bytes, reader = open_commits(source.git)
+    elif source.hub is not None:
+        fingerprint, num_bytes, reader = open_hub(
+            source.hub, source.revision, source.wanted(), source.bytes, source.layout()
+        )
     elif is_corpus(path := Path(source.path or "").expanduser()):
         fingerprint, num_bytes, reader = open_corpus(path)
     else:

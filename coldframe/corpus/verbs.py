@@ -45,6 +45,18 @@ class CorpusIngest:
     """Files or folders, each a source."""
     git: bool = False
     """The paths are Git repositories: their commit messages are the text."""
+    hub: bool = False
+    """The paths are datasets on the Hugging Face hub, owner/name, or folders like them."""
+    subset: str = ""
+    """Of a dataset on the hub, the part that its card calls a config."""
+    split: str = ""
+    """Of a dataset on the hub, the split; train where there is one."""
+    hub_files: str = ""
+    """Of a dataset on the hub, which files instead: a pattern such as data/2024/*.parquet."""
+    revision: str = ""
+    """Of a dataset on the hub, a branch, tag or commit; main unless given."""
+    bytes: str = ""
+    """Of a dataset on the hub, about how much text to take, such as 2GB."""
     out: Path
     """Where the documents go; with several inputs each gets a folder there."""
     kind: str = "prose"
@@ -152,8 +164,14 @@ def ingest_inputs(verb: CorpusIngest, progress: Progress = lambda what, done: No
         Source(
             name=name,
             kind=_kind(verb.kind),
-            path=None if verb.git else str(path),
+            path=None if verb.git or verb.hub else str(path),
             git=str(path) if verb.git else None,
+            hub=str(path.absolute() if path.is_dir() else path) if verb.hub else None,
+            subset=verb.subset,
+            split=verb.split,
+            hub_files=verb.hub_files,
+            revision=verb.revision,
+            bytes=verb.bytes or None,
             licence=verb.licence,
             language=verb.language,
             dates=verb.dates,

@@ -24,6 +24,7 @@ from typing import Any
 import xxhash
 
 from coldframe.corpus.documents import Quarantine
+from coldframe.corpus.ingest import fetched
 from coldframe.corpus.sources import OpenedSource, Source, open_sources
 from coldframe.errors import SourceError, TokenizerError
 from coldframe.run.durable import write_whole
@@ -95,7 +96,8 @@ def prepare(
     file is used, and a `vocab_size` that differs raises TokenizerError. Raises SourceError, ShardError (a damaged set),
     DiskFullError.
     """
-    opened, skipped = open_sources(sources)
+    here = [fetched(one, folder / "hub", functools.partial(progress, f"fetching {one.name}")) for one in sources]
+    opened, skipped = open_sources(here)
     bounds = {source.name: functools.cache(functools.partial(_bound, source, held_out)) for source in opened}
     if tokenizer_path is not None:
         tokenizer, path = _load(tokenizer_path, vocab_size), tokenizer_path
