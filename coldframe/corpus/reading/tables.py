@@ -14,10 +14,18 @@ from typing import Any
 from coldframe.corpus.documents import Quarantine, clean_text
 from coldframe.corpus.reading.entries import Entry
 from coldframe.corpus.reading.rows import ESCAPED, LONGEST, Row
+from coldframe.corpus.reading.turns import ANSWERED, ASKED, SAID, SPEAKER
 from coldframe.errors import DependencyError
 
 _DAMAGED = re.compile(rf"\0|{ESCAPED.pattern}")
 """The zeros that stand where a disk or a copy failed, and bytes that are not UTF-8."""
+_LOOKED_AT = 20
+_SENTENCE = 60
+"""Letters from which on a field with several words is taken for what somebody says."""
+_USUAL = frozenset(
+    (*SPEAKER, *SAID, *ASKED, *ANSWERED, "id", "title", "label", "label_id", "category", "date", "score")
+)
+"""Names that columns have."""
 _READ_AGAIN = 1_000_000
 """Lines of a file that are read once more at most, behind quotation marks that nobody closed."""
 _WHOLE_PARQUET = 1 << 31
@@ -33,7 +41,11 @@ def table_rows(entry: Entry, quarantine: Quarantine) -> Iterator[Row]:
         head = text.readline(LONGEST)
         delimiter = "\t" if entry.ending == ".tsv" or "\t" in head else max(",;", key=head.count)
         names: list[str] | None = None
-        for place, record, is_again in _records(text, head, delimiter, entry.place, quarantine):
+        records = _records(text, head, delimiter, entry.place, quarantine)
+        first = list(itertools.islice(records, _LOOKED_AT))
+        if _has_no_header([record for _, record, _ in first]):
+            names = [str(number) for number in range(1, len(first[0][1]) + 1)]
+        for place, record, is_again in itertools.chain(first, records):
             is_damaged = any(map(_DAMAGED.search, record))
             if names is None:
                 names = _names(record)
@@ -47,6 +59,23 @@ def table_rows(entry: Entry, quarantine: Quarantine) -> Iterator[Row]:
                 quarantine.add(place, "holds zero bytes or bytes that are not UTF-8")
             else:
                 yield place, dict(zip(names, record, strict=False))
+
+
+def _has_no_header(records: Sequence[Sequence[str]]) -> bool:
+    """Whether the first record is one like the others: it names nothing, and where it holds a sentence they do too."""
+    if len(records) < 2 or len(records[0]) < 2:
+        return False
+    first, rest = records[0], [record for record in records[1:] if len(record) == len(records[0])]
+    if not rest or any(name.strip().lower() in _USUAL for name in first):
+        return False
+    said = [column for column, text in enumerate(first) if _is_sentence(text)]
+    alike = [column for column in said if sum(_is_sentence(record[column]) for record in rest) * 2 >= len(rest)]
+    return bool(said) and len(alike) == len(said)
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether it is what somebody says, and no column's name."""
+    return " " in text.strip() and (len(text) >= _SENTENCE or text.rstrip(" \"')").endswith((".", "?", "!", "…", "。")))
 
 
 def _names(record: Sequence[str]) -> list[str]:
