@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import io
 import logging
@@ -166,7 +167,7 @@ def _batches(source: Source) -> Iterator[Batch]:
     for file in files:
         stat = file.stat()
         ending, packing = kind_of(file.name)
-        if ending in _LINES and not packing and stat.st_size > 2 * _BATCH:
+        if ending in _LINES and not packing and stat.st_size > 2 * _BATCH and not _is_utf16(file):
             yield from _grouped(source, root, group, known_by)
             group = []
             yield from _ranges(source, root, file, stat.st_mtime_ns, known_by)
@@ -176,6 +177,12 @@ def _batches(source: Source) -> Iterator[Batch]:
             yield from _grouped(source, root, group, known_by)
             group = []
     yield from _grouped(source, root, group, known_by)
+
+
+def _is_utf16(file: Path) -> bool:
+    """Whether a file begins as UTF-16, of which no range can be read alone."""
+    with file.open("rb") as content:
+        return content.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _commits(source: Source, path: str, known_by: list[Any]) -> Iterator[Batch]:
