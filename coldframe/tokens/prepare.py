@@ -96,7 +96,7 @@ def prepare(
     file is used, and a `vocab_size` that differs raises TokenizerError. Raises SourceError, ShardError (a damaged set),
     DiskFullError.
     """
-    here = [fetched(one, folder / "hub", functools.partial(progress, f"fetching {one.name}")) for one in sources]
+    here = [fetched(one, folder / "datasets", functools.partial(progress, f"fetching {one.name}")) for one in sources]
     opened, skipped = open_sources(here)
     bounds = {source.name: functools.cache(functools.partial(_bound, source, held_out)) for source in opened}
     if tokenizer_path is not None:

@@ -15,16 +15,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
-from coldframe.corpus import hub
-from coldframe.corpus.batches import Batch, Counts, code_of, key_of
+from coldframe.corpus.batches import Batch, Counts, key_of
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.hub.choosing import Wanted
 from coldframe.corpus.hub.repository import File, Repository, amount, open_repository
 from coldframe.corpus.reading.entries import DAMAGE, Entry, kind_of, opened
 from coldframe.corpus.reading.formats import GUESS_ROWS, Told, documents_of, set_aside
 from coldframe.corpus.reading.layout import Layout, guess
+from coldframe.corpus.reading.paths import VERSION
 from coldframe.corpus.reading.tables import Where, parquet_rows_from
 
+_VERSION = 1
+"""Raised when the same files give other documents. The code itself does not count: it would all be fetched again."""
 _PART = 1 << 23
 """Bytes of text in a part."""
 _EVERYTHING = 1 << 60
@@ -44,7 +46,7 @@ class Parts:
         """How much of it is read, 0 to 1."""
 
     def __iter__(self) -> Iterator[Batch]:
-        code, repository = code_of(hub), dataclasses.asdict(self._repository) | {"files": ()}
+        repository = dataclasses.asdict(self._repository) | {"files": ()}
         for file in self._repository.files:
             start: Start | None = {"at": [0, 0], "guessed": None}
             while start is not None and (self._room is None or self._room > 0):
@@ -55,7 +57,7 @@ class Parts:
                 limit = min(_PART, _EVERYTHING if self._room is None else self._room)
                 known_by = [self._repository.dataset, file.name, file.size, file.known_as, start, limit, self._layout]
                 self._next = None
-                yield Batch(key_of(self._source, code, *known_by), payload, 0)
+                yield Batch(key_of("hub", _VERSION, VERSION, self._source, *known_by), payload, 0)
                 start = self._next
             if not self._is_limited:
                 self.done += file.size / self._whole
@@ -65,7 +67,7 @@ class Parts:
         self._next = next((note[1] for note in notes if note[0] == "next"), None)
         if self._room is not None:
             self._room -= counts["bytes"]
-            self.done = 1 - max(0, self._room) / (self._whole)
+            self.done = min(1.0, self.done + counts["bytes"] / self._whole)
 
 
 def read_part(payload: Mapping[str, Any], quarantine: Quarantine, told: Told) -> Iterator[Document | Start]:
