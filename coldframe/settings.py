@@ -265,7 +265,7 @@ def fields_of(section: type) -> tuple[str, ...]:
     return tuple(item.name for item in dataclasses.fields(section))
 
 
-TO_COME = ("corpus.source.cap", "corpus.source.floor", "corpus.source.hub", "phase")
+TO_COME = ("corpus.source.cap", "corpus.source.floor", "phase")
 """What a later version is to read of a recipe; this one refuses it as any unknown name, and says so."""
 _WRONG = object()
 #: What numbers may be; those of [plan] are judged together, by the plan.
@@ -340,10 +340,12 @@ def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:
 
 def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]:
     """A source's relative path is meant from the recipe's folder."""
-    path = source.get("path")
-    if recipe is None or not isinstance(path, str):
+    if recipe is None:
         return source
-    return {**source, "path": _from(recipe, path)}
+    paths = {name: source[name] for name in ("path", "git", "hub") if isinstance(source.get(name), str)}
+    if not str(paths.get("hub", "")).startswith((".", "/", "~")):  # a dataset's name
+        paths.pop("hub", None)
+    return {**source, **{name: _from(recipe, path) for name, path in paths.items()}}
 
 
 def _from(recipe: Path, path: str) -> str:

@@ -86,6 +86,8 @@ def values(hint: Any) -> str:
         return ", ".join(f"`{value}`" for value in get_args(hint))
     if get_origin(hint) is tuple:
         return "a list of " + {str: "texts", Path: "paths"}[get_args(hint)[0]]
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(WORDS[option] for option in get_args(hint))
     if get_origin(hint) is Mapping:
         return "a table"
     return WORDS[hint]

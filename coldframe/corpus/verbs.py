@@ -47,6 +47,20 @@ class CorpusIngest:
 
     paths: Positional[tuple[Path, ...]]
     """Files or folders, each a source."""
+    git: bool = False
+    """The paths are Git repositories: their commit messages are the text."""
+    hub: bool = False
+    """The paths are datasets on the Hugging Face hub, owner/name, or folders like them."""
+    subset: str = ""
+    """Of a dataset on the hub, the part that its card calls a config."""
+    split: str = ""
+    """Of a dataset on the hub, the split; train where there is one."""
+    hub_files: str = ""
+    """Of a dataset on the hub, which files instead: a pattern such as data/2024/*.parquet."""
+    revision: str = ""
+    """Of a dataset on the hub, a branch, tag or commit; main unless given."""
+    bytes: str = ""
+    """Of a dataset on the hub, about how much text to take, such as 2GB."""
     out: Path
     """Where the documents go; with several inputs each gets a folder there."""
     kind: str = "prose"
@@ -77,6 +91,8 @@ class CorpusFilter:
 
     paths: Positional[tuple[Path, ...]]
     """Files or folders of text, or folders of documents that `ingest` made."""
+    git: bool = False
+    """Of the paths those that hold no documents are Git repositories: their commit messages are the text."""
     kind: str = ""
     """What the text is like, which decides the limits; needed for raw text."""
     out: Path | None = None
@@ -176,7 +192,14 @@ def ingest_inputs(verb: CorpusIngest, progress: Progress = lambda what, done: No
         Source(
             name=name,
             kind=_kind(verb.kind),
-            path=str(path),
+            path=None if verb.git or verb.hub else str(path),
+            git=str(path) if verb.git else None,
+            hub=str(path.absolute() if path.is_dir() else path) if verb.hub else None,
+            subset=verb.subset,
+            split=verb.split,
+            hub_files=verb.hub_files,
+            revision=verb.revision,
+            bytes=verb.bytes or None,
             licence=verb.licence,
             language=verb.language,
             dates=verb.dates,
@@ -322,7 +345,13 @@ def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
     if raw and not verb.kind:
         raise UsageError(f"of {raw[0]} nobody said what it is like", advice=f"give --kind, one of {', '.join(KINDS)}")
     sources = [
-        Source(name=name, kind=_kind(verb.kind), path=str(path), language=verb.language or "en")
+        Source(
+            name=name,
+            kind=_kind(verb.kind),
+            path=None if verb.git else str(path),
+            git=str(path) if verb.git else None,
+            language=verb.language or "en",
+        )
         for path, name in zip(raw, _names(raw, ""), strict=True)
     ]
     folders = [path for path in verb.paths if path not in raw]
