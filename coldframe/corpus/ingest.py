@@ -138,8 +138,8 @@ def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[st
 
 def _texts(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
     if payload.get("corpus"):
-        for one in store.unpack_documents(store.read_part(Path(payload["corpus"]), payload["parts"], payload["number"])):
-            yield one.document
+        part = store.read_part(Path(payload["corpus"]), payload["parts"], payload["number"])
+        yield from (one.document for one in store.unpack_documents(part))
         return
     if payload.get("package"):
         yield from open_package(payload["package"])[2](quarantine)

@@ -218,9 +218,13 @@ def test_without_a_network_the_cache_is_read(server, tmp_path: Path, box: Path) 
 PREPARE = """
 import json, sys
 from pathlib import Path
+from coldframe.corpus.cleaning import open_clean
 from coldframe.corpus.sources import Source
 from coldframe.tokens.prepare import prepare
-done = prepare([Source(name="box", kind="prose", hub="me/box")], folder=Path(sys.argv[1]), vocab_size=300)
+runs = Path(sys.argv[1])
+box = Source(name="box", kind="prose", hub="me/box", unfiltered="numbered lines, to be counted")
+clean = open_clean([box], runs / "corpus", context=128, dedup=False)
+done = prepare(clean.opened, clean.skipped, folder=runs, vocab_size=300)
 print(json.dumps([done.sources[0].num_documents, done.reports[0].reused, done.tokenizer.sha256]))
 """
 
