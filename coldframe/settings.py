@@ -179,6 +179,7 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
         SettingsError: for a missing or broken file, an unknown section or key (with the nearest), or a wrong type.
     """
     tables = read_recipe(recipe) if recipe else {}
+    tables.pop("teacher", None)  # read by whoever asks the teacher: a source that says scenes
     sources = _sources(tables.get("corpus", {}), recipe)
     for name, table in tables.items():
         if name not in SECTIONS or not isinstance(table, dict):
@@ -342,7 +343,7 @@ def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]
     """A source's relative path is meant from the recipe's folder."""
     if recipe is None:
         return source
-    paths = {name: source[name] for name in ("path", "git", "hub") if isinstance(source.get(name), str)}
+    paths = {name: source[name] for name in ("path", "git", "hub", "scenes") if isinstance(source.get(name), str)}
     if not str(paths.get("hub", "")).startswith((".", "/", "~")):  # a dataset's name
         paths.pop("hub", None)
     return {**source, **{name: _from(recipe, path) for name, path in paths.items()}}

@@ -30,6 +30,7 @@ from coldframe.corpus.ingest import fetched, ingest
 from coldframe.corpus.report import SourceReport, report
 from coldframe.corpus.sources import OpenedSource, Source, last_year, open_sources
 from coldframe.corpus.store import DOCUMENTS, FILTER, is_corpus, read_manifest
+from coldframe.corpus.teacher.verbs import CorpusScenes, write_scenes
 from coldframe.errors import SourceError
 
 Progress = Callable[[str, float], None]
@@ -76,16 +77,13 @@ def open_clean(
 
     Raises:
         SourceError: when a user's own source cannot be opened, or nothing of it is good text.
-        CorpusError, DiskFullError: what was made stays, and the next call goes on from there.
+        CorpusError, TeacherError, DiskFullError: what was made stays, and the next call goes on from there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path] = {}
     with _alone(folder):
-        here = [
-            fetched(source, folder.parent / "datasets", functools.partial(progress, f"fetching {source.name}"))
-            for source in sources
-        ]
-        own = {source.name for source, now in zip(sources, here, strict=True) if now.path == source.path}
+        here = [_here(source, folder, progress) for source in sources]
+        own = {source.name for source in sources if source.hub is None}
         opened, skipped = open_sources(here)
         missing = list(skipped)
         for source in opened:
@@ -107,6 +105,15 @@ def open_clean(
         if source.name in found
     ]
     return Clean(opened=tuple(clean), skipped=tuple(missing), folders=found, duplicates=duplicates)
+
+
+def _here(source: Source, folder: Path, progress: Progress) -> Source:
+    """The source with its text on this machine: fetched from the hub, or asked of a teacher."""
+    if source.scenes is None:
+        return fetched(source, folder.parent / "datasets", functools.partial(progress, f"fetching {source.name}"))
+    out = folder / "scenes" / f"{source.name}-{key_of(os.path.realpath(source.scenes))[:12]}"
+    write_scenes(CorpusScenes(recipe=Path(source.scenes), out=out), progress)
+    return dataclasses.replace(source, scenes=None, path=str(out))
 
 
 def _documents(

@@ -66,6 +66,8 @@ class Source:
     """The folder of a Git repository, whose commit messages are a source."""
     hub: str | None = None
     """A dataset on the Hugging Face hub, owner/name; or a folder like one, as ./name."""
+    scenes: str | None = None
+    """A recipe with [teacher] (docs/corpus.md), whose scenes and rewrites are asked for and are the source."""
     subset: str = ""
     """Of a dataset on the hub, the part that its card calls a config."""
     split: str = ""
@@ -111,11 +113,11 @@ class Source:
             raise SettingsError(
                 f"source {self.name!r} has the kind {self.kind!r}", advice=did_you_mean(self.kind, KINDS)
             )
-        if sum(origin is not None for origin in (self.path, self.package, self.git, self.hub)) != 1:
+        if sum(origin is not None for origin in (self.path, self.package, self.git, self.hub, self.scenes)) != 1:
             raise SettingsError(
-                f"source {self.name!r} needs a path, a package, a git or a hub, one of them",
+                f"source {self.name!r} needs a path, a package, a git, a hub or scenes, one of them",
                 advice="set path to a file or folder, package to an installed package, git to a repository's folder, "
-                "or hub to a dataset's name",
+                "hub to a dataset's name, or scenes to a teacher's recipe",
             )
         self._check_hub()
         if self.package is not None and self.package not in PACKAGES and not MODULE_NAME.fullmatch(self.package):
@@ -243,6 +245,11 @@ class OpenedSource:
 def open_source(source: Source) -> OpenedSource:
     """Finds the source's text; raises SourceError when there is none."""
     left_alone = ""
+    if source.scenes is not None:
+        raise SourceError(
+            f"the scenes of source {source.name!r} are written when a run prepares its text",
+            advice=f"coldframe corpus scenes {source.scenes} --out FOLDER writes them now",
+        )
     if source.package is not None:
         fingerprint, num_bytes, reader = open_package(source.package)
     elif source.git is not None:

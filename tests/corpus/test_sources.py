@@ -15,7 +15,7 @@ from coldframe.errors import SettingsError, SourceError
         ({"name": ""}, "not a plain name"),
         ({"name": "all"}, "stands for all sources"),
         ({"kind": "pros"}, "did you mean 'prose'"),
-        ({"path": None}, "a path, a package, a git or a hub"),
+        ({"path": None}, "a path, a package, a git, a hub or scenes"),
         ({"package": "numpy"}, "one of them"),
         ({"package": "../numpy", "path": None}, "which no package is called"),
         ({"package": "numpy; import os", "path": None}, "which no package is called"),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from coldframe.errors import SettingsError, did_you_mean
-from coldframe.settings import check_field, read_recipe
+from coldframe.settings import SECTIONS, check_field, read_recipe
 
 _PAGE = "docs/corpus.md"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -119,7 +119,7 @@ def load_teacher(recipe: Path) -> TeacherRecipe:
     """
     tables = read_recipe(recipe)
     for name in tables:
-        if name != "teacher":
+        if name != "teacher" and name not in SECTIONS:
             raise SettingsError(
                 f"{recipe}: unknown section [{name}]",
                 advice="a teacher's recipe has [teacher], [[teacher.scene]] and [[teacher.rewrite]]",

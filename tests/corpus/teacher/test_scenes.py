@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from coldframe.corpus.cleaning import open_clean
 from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.sources import Source, open_source
 from coldframe.corpus.store import DEDUP, FILTER
 from coldframe.corpus.teacher.ledger import LEDGER
+from coldframe.errors import SourceError
+from coldframe.settings import load_settings
+from coldframe.train.opening import sources_of
 from tests.corpus.teacher.conftest import Scenes
 from tests.corpus.teacher.provider import Body, Handler, answer_to, completion, providing
 from tests.corpus.teacher.recipes import (
@@ -52,6 +56,21 @@ def test_scenes_and_rewrites_are_a_source(scenes: Scenes, coldframe: Scenes, tmp
     assert [one.place for one in read[:2]] == ["kitchen 1: baking bread", "kitchen 2: a burnt soup"]
     told = coldframe("corpus", "report", out, "--json", "--quiet").json["sources"][0]
     assert (told["kind"], told["documents_in"], told["documents_kept"]) == ("dialogue", 7, 7)
+
+
+def test_a_recipe_of_a_run_asks_its_teacher_by_itself(tmp_path: Path) -> None:
+    path, talk = tmp_path / "run.toml", write_talk(tmp_path / "talk.jsonl")
+    with providing() as provider:
+        wanted = '[[corpus.source]]\nname = "baker"\nkind = "dialogue"\nscenes = "run.toml"\n'
+        path.write_text("[plan]\ndepth = 2\n" + wanted + recipe(provider.url, talk=talk))
+        [source] = sources_of(load_settings(path).sources)
+        first = open_clean([source], tmp_path / "runs" / "corpus", context=512)
+        asked = len(provider.bodies)
+    assert len(list(first.opened[0].documents(Quarantine()))) > 0 and first.report()[0].documents_in == 7
+    again = open_clean([source], tmp_path / "runs" / "corpus", context=512)  # nobody answers any more
+    assert again.opened[0].fingerprint == first.opened[0].fingerprint and asked == 7
+    with pytest.raises(SourceError, match="are written when a run prepares its text"):
+        open_source(source)
 
 
 def test_provenance_is_complete(scenes: Scenes, tmp_path: Path) -> None:

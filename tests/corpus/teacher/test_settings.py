@@ -79,7 +79,8 @@ def test_mistakes(tmp_path: Path, teacher: dict[str, str], scene: dict[str, str]
     ("text", "message"),
     [
         ("", "no section [teacher]"),
-        ("[plan]\ndepth = 4\n", "unknown section [plan]"),
+        ("[plna]\ndepth = 4\n", "unknown section [plna]"),
+        ("[plan]\ndepth = 4\n", "no section [teacher]"),
         ('[teacher]\nurl = "http://a/v1"\nmodel = "x"\nbudget_tokens = 1\n', "asks nothing of the teacher"),
         ('[teacher]\nurl = "http://a/v1"\nmodel = "x"\nbudget_tokens = 1\nscene = 3\n', "not a list of tables"),
         ("teacher = 3\n", "no section [teacher]"),
