@@ -182,6 +182,9 @@ def show_duplicates(result: Mapping[str, Any]) -> None:
 def show_curation(result: Mapping[str, Any]) -> None:
     """A corpus from all sides, and what could be added to it."""
     console = Console(width=None if sys.stdout.isatty() else 160)
+    for folder, done in result["improved"].items():
+        what = ", ".join(f"{name} {count:,}" for name, count in done["changes"].items())
+        console.print(Text(f"{folder}: {done['changed']:,} of {done['documents']:,} texts in better form ({what})"))
     sample = result["sample"]
     console.print(Text(f"looked at {sample['documents']:,} passages, {sample['bytes'] / 1e6:,.1f} MB"))
     table = Table(box=None, pad_edge=False, header_style="bold")

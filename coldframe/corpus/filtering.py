@@ -21,12 +21,14 @@ from coldframe.corpus.store import (
     DEDUP,
     DOCUMENTS,
     FILTER,
+    IMPROVED,
     TEACHER,
     Stored,
     as_lines,
     read_manifest,
     read_part,
     unpack_documents,
+    unpack_file,
 )
 from coldframe.errors import CorpusError
 
@@ -118,14 +120,42 @@ def judge_batch(payload: tuple[str, tuple[tuple[int, str], ...], int, dict[str, 
 
 
 def kept_documents(folder: Path, also: Sequence[Path] = ()) -> Iterator[Stored]:
-    """The documents of a folder without those that an attribute drops: the view that everything later reads.
+    """The documents of a folder without those that an attribute drops, in their better form where they have one: the
+    view that everything later reads.
 
     `also` are files of verdicts that stand elsewhere, as those on duplicates among the sources of one run.
 
     Raises:
         CorpusError: when an attribute speaks of other documents than those beside it.
     """
-    return (one for one, said in judged_documents(folder, also=also) if all(line["keep"] for line in said))
+    better = iter(())
+    if (folder / IMPROVED).exists():
+        better = unpack_file(folder / IMPROVED)
+    for one, said in judged_documents(folder, also=also):
+        line = next(better, None)
+        if all(verdict["keep"] for verdict in said):
+            yield one if line is None else _improved(one, line, folder)
+
+
+def _improved(one: Stored, line: dict[str, Any], folder: Path) -> Stored:
+    """A document in its better form.
+
+    Raises:
+        CorpusError: when that is another's.
+    """
+    if line["id"] != one.id:
+        raise CorpusError(
+            f"{folder / IMPROVED} does not speak of the documents beside it",
+            advice="coldframe corpus curate --improve makes it again, or delete it",
+        )
+    document = one.document
+    if "text" in line:
+        document = dataclasses.replace(document, text=line["text"])
+    elif "contents" in line:
+        both = zip(document.messages, line["contents"], strict=True)
+        messages = tuple(dataclasses.replace(message, content=content) for message, content in both)
+        document = dataclasses.replace(document, messages=messages, text="\n\n".join(line["contents"]))
+    return dataclasses.replace(one, document=document)
 
 
 def open_corpus(folder: Path, also: Sequence[Path] = ()) -> tuple[str, int, Reader]:
@@ -135,7 +165,7 @@ def open_corpus(folder: Path, also: Sequence[Path] = ()) -> tuple[str, int, Read
         CorpusError: when it is none.
     """
     manifest = read_manifest(folder)
-    attributes = [_hash(path) for path in (*attributes_of(folder), *also)]
+    attributes = [_hash(path) for path in (*attributes_of(folder), *also, folder / IMPROVED)]
 
     def reader(quarantine: Quarantine) -> Iterator[Document]:
         for place, reason in manifest.quarantined:

@@ -31,6 +31,7 @@ DOCUMENTS = "documents.jsonl.zst"
 TEACHER, FILTER, DEDUP, CONTAMINATION = (
     f"attributes/{name}.jsonl" for name in ("teacher", "filter", "dedup", "contamination")
 )
+IMPROVED = "improved.jsonl.zst"
 _LEVEL = 3
 
 
@@ -86,6 +87,13 @@ def as_lines(lines: Iterable[Any]) -> bytes:
 def unpack(part: bytes) -> Iterator[Any]:
     """The lines of a part, or of several one after the other."""
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(part), read_across_frames=True) as file:
+        for line in io.TextIOWrapper(file, encoding="utf-8", newline="\n"):
+            yield orjson.loads(line)
+
+
+def unpack_file(path: Path) -> Iterator[Any]:
+    """The lines of a whole file of such parts."""
+    with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as file:
         for line in io.TextIOWrapper(file, encoding="utf-8", newline="\n"):
             yield orjson.loads(line)
 

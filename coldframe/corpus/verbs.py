@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from tyro.conf import Positional
 from coldframe.corpus.contamination import Contaminated, find_contamination
 from coldframe.corpus.curation.accept import accept
 from coldframe.corpus.curation.curate import curate
+from coldframe.corpus.curation.improve import improve_documents
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.dialogue.books import extract
 from coldframe.corpus.dialogue.exchanges import GAP
@@ -157,6 +159,8 @@ class CorpusCurate:
     """Folders of documents that could be added."""
     tokens: float | None = None
     """Training tokens of the run that is planned, to say how often text would be read."""
+    improve: bool = False
+    """First write better forms of the texts beside them: unwrapped, without page marks, with encodings mended."""
     accept: tuple[int, ...] = ()
     """The number of a proposal to write into the recipe."""
     recipe: Path | None = None
@@ -318,13 +322,17 @@ def curate_corpus(verb: CorpusCurate, progress: Progress = lambda what, done: No
         progress(what, len(steps) / 5)
         steps.append(what)
 
+    improved = {}
+    for folder in folders if verb.improve else ():
+        progress(f"improving {folder.name}", 0.0)
+        improved[str(folder)] = dataclasses.asdict(improve_documents(folder, processes=_processes(0)))
     found = curate(folders, candidates, training_tokens=verb.tokens, told=told)
     progress("done", 1.0)
     accepted = []
     for number in verb.accept:
         assert verb.recipe is not None
         accepted.append(accept(found.proposals, number, verb.recipe, verb.why))
-    return {**found.as_json(), "accepted": accepted}
+    return {**found.as_json(), "accepted": accepted, "improved": improved}
 
 
 def _middle(path: Path, number: int) -> list[str]:

@@ -58,7 +58,12 @@ def test_said_and_by_whom(paragraph: str, kind: str, words: str, gender: str) ->
 
 
 @pytest.mark.parametrize(
-    ("paragraph", "name"), [('Anna shook her head. "No."', "anna"), ('"No." Anna shook her head.', "anna")]
+    ("paragraph", "name"),
+    [
+        ('Anna shook her head. "No."', "anna"),
+        ('"No." Anna shook her head.', "anna"),
+        ('Anna answered with a simple "No."', "anna"),
+    ],
 )
 def test_who_acts_beside_speech_is_a_weaker_sign(paragraph: str, name: str) -> None:
     cue = cue_of(paragraph)

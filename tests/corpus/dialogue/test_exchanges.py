@@ -82,6 +82,8 @@ def test_a_paragraph_left_open_joins_the_next() -> None:
     assert talk(closed) == [["I came by the road.", "At last I saw the mill,", "And then?"]]
     broken = text.replace("road.\n\n", "road.\n\nCHAPTER II\n\n")
     assert talk(broken) == [["At last I saw the mill,", "And then?"]], "never over a heading"
+    answered = '"I came by the road.\n\nThen Paul said, "And then?"'
+    assert talk(answered) == [["I came by the road.", "And then?"]], "what goes on opens with a mark"
     curly = "“I came by the road.\n\n“At last I saw the mill.\n\n“I rested,” said Anna.\n\n“And then?” asked Paul."
     assert talk(curly) == [["I came by the road. At last I saw the mill. I rested,", "And then?"]]
 
@@ -118,6 +120,7 @@ def test_unnamed_turns_between_two_that_contradict_each_other() -> None:
     """An odd number of turns from Anna to Anna: somebody said two of them, most likely where narration stands."""
     text = f'"One," said Anna.\n\n"Two."\n\n"Three."\n\n{NARRATION}\n\n"Four," said Anna.\n\n"Five," said Paul.'
     assert talk(text, 400) == [["One,", "Two.", "Three."], ["Three.", "Four,", "Five,"]]
+    assert talk(text.replace('\n\n"Five," said Paul.', ""), 400) == [["One,", "Two.", "Three."], ["Three.", "Four,"]]
     even = text.replace('"Four," said Anna', '"Four," said Paul').replace('"Five," said Paul', '"Five," said Anna')
     assert talk(even, 400) == [["One,", "Two.", "Three.", "Four,", "Five,"]]
 

@@ -58,6 +58,7 @@ def test_dashes() -> None:
         ("— Vous avez tort, répondit-elle.", ["Vous avez tort,"]),
         ("— Jamais ! s’écria-t-il.", ["Jamais !"]),
         ("— Jamais ! s'écria Paul.", ["Jamais !"]),
+        ("— Jamais ! s’écria Paul.", ["Jamais !"]),
         ("— Bien, dites-moi tout.", ["Bien, dites-moi tout."]),
         ("— No lo sé —dijo Pedro—. Mañana iré.", ["No lo sé", "Mañana iré."]),
         ("—¿Quién es? —preguntó ella.", ["¿Quién es?"]),
@@ -81,6 +82,7 @@ def test_what_is_spoken_behind_a_dash(paragraph: str, words: list[str]) -> None:
         ("The boys' boots weren't Anna's.", []),
         ("<Why should I>, he said, <go there>?", ["Why should I", "go there"]),
         ("He cried <Help!> and ran.", ["Help!"]),
+        ("<I took the boys' hats and went on.", ["I took the boys' hats and went on."]),
     ],
 )  # fmt: skip
 def test_apostrophes_are_no_marks(style: Style, paragraph: str, words: list[str]) -> None:
@@ -137,6 +139,7 @@ def test_what_closes_speech_most_often_is_the_mark() -> None:
     outer = "'He said to me, \"Go,\" and I didn't,' said Anna.\n\n'You'd better,' said Paul.\n\n"
     assert find_style(outer * 9) == SINGLE
     assert talk(outer) == [['He said to me, "Go," and I didn\'t,', "You'd better,"]]
+    assert find_style("-- He paused.\n\n" + inner * 9) == STRAIGHT, "one line behind a dash is no talk in dashes"
     assert find_style("‘No,’ said he. ‘It’s the boys’.’\n\n“Ha”" * 9) == CURLY_SINGLE
 
 

@@ -49,8 +49,10 @@ def test_every_line_is_a_paragraph_where_nobody_wrapped_them(end: str) -> None:
 
 def test_long_lines_among_empty_ones() -> None:
     """Two speeches without an empty line between them, in a file that otherwise has one."""
-    text = f'{LONG}\n\n"{LONG}"\n"No, not before noon."\n"So be it."\n\n{LONG}\n\n{LONG}'
-    assert shown(text) == [LONG, f'"{LONG}"', '"No, not before noon."', '"So be it."', LONG, LONG]
+    text = f'{LONG}\n\n"{LONG}"\n"No, not\nbefore noon."\n"So be it."\n\n{LONG}\nIt rained.\n\n{LONG}\n\n{LONG}'
+    assert shown(text) == [
+        LONG, f'"{LONG}"', '"No, not before noon."', '"So be it."', LONG, "It rained.", LONG, LONG
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
