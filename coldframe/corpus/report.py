@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from coldframe.corpus.filtering import judged_documents
-from coldframe.corpus.store import is_corpus, read_manifest
+from coldframe.corpus.store import QUALITY, is_corpus, read_manifest
 from coldframe.run.durable import write_whole
 
 _EXAMPLES, _EXCERPT = 3, 240
@@ -37,7 +37,7 @@ class SourceReport:
     tokens: int | None
     """Of the documents that are kept; None where no tokenizer was given."""
     quality: float | None
-    """None: not measured."""
+    """Median quality of its texts, 0 to 100, as `corpus curate` found it; None where it was not asked."""
     epochs_planned: float | None
     """How often the kept text will be read; None where no number of training tokens was given."""
     examples: dict[str, list[tuple[str, str]]]
@@ -66,7 +66,7 @@ def report(
         found.append(_counted(folder, count_tokens, [also[folder]] if folder in also else []))
     total = sum(counted["tokens"] or 0 for counted in found)
     epochs = training_tokens / total if training_tokens and total else None
-    return [SourceReport(**counted, quality=None, epochs_planned=epochs and round(epochs, 2)) for counted in found]
+    return [SourceReport(**counted, epochs_planned=epochs and round(epochs, 2)) for counted in found]
 
 
 def save_report(path: Path, sources: Sequence[SourceReport]) -> None:
@@ -105,8 +105,16 @@ def _counted(folder: Path, count_tokens: Callable[[str], int] | None, also: Sequ
         "dropped": dict(dropped.most_common()),
         "duplicates": duplicates,
         "tokens": tokens if count_tokens else None,
+        "quality": _quality(folder),
         "examples": examples,
     }
+
+
+def _quality(folder: Path) -> float | None:
+    try:
+        return float(json.loads((folder / QUALITY).read_bytes())["median"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def folders_under(path: Path) -> Iterator[Path]:

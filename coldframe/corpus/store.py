@@ -31,7 +31,7 @@ DOCUMENTS = "documents.jsonl.zst"
 TEACHER, FILTER, DEDUP, CONTAMINATION = (
     f"attributes/{name}.jsonl" for name in ("teacher", "filter", "dedup", "contamination")
 )
-IMPROVED = "improved.jsonl.zst"
+IMPROVED, QUALITY = "improved.jsonl.zst", "quality.json"
 _LEVEL = 3
 
 

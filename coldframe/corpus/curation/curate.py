@@ -25,13 +25,12 @@ from coldframe.corpus.curation.quality import Quality, score
 from coldframe.corpus.curation.sampling import Sample, take_sample
 from coldframe.corpus.curation.styles import styles
 from coldframe.corpus.curation.topics import Map, draw_map
-from coldframe.corpus.store import read_manifest
+from coldframe.corpus.store import QUALITY, read_manifest
 from coldframe.errors import CorpusError
 from coldframe.run.durable import write_whole
 
 BYTES_PER_TOKEN = 4.0
 """Of English text and a vocabulary of tens of thousands, where no tokenizer is there to tell."""
-QUALITY = "quality.json"
 _EXAMPLES, _EXCERPT = 3, 200
 
 
