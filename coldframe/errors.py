@@ -5,6 +5,7 @@
     |   +-- SettingsError           a recipe, flag or value that makes no sense
     |   +-- RunNameError            a run name that is not a plain name
     |   +-- RunNotFoundError        no such run
+    |   +-- ReportNotFoundError     no such report of a corpus
     +-- SourceError                 a text source is missing, empty or unreadable
     +-- TokenizerError              a tokenizer is missing, damaged or does not match
     +-- ShardError                  a shard is missing, half-written or damaged
@@ -71,6 +72,10 @@ class RunNameError(UsageError):
 
 class RunNotFoundError(UsageError):
     """No run of that name."""
+
+
+class ReportNotFoundError(UsageError):
+    """No report of that name, or none of this run's corpus."""
 
 
 class SourceError(ColdframeError):
