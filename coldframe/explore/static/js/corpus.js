@@ -1,11 +1,12 @@
 // The page of a corpus: one sentence that answers, a line for each source, and the evidence below.
 
 import { showCuration } from "./curation.js";
-import { ask, byId, el, put } from "./dom.js";
+import { ask, byId, el, own, put } from "./dom.js";
 import { ago, bytes, clock, DASH, fixed, large, whole } from "./format.js";
 import { shortcuts } from "./keys.js";
-import { bar, called, keys, losses, palette, share, showReasons } from "./reasons.js";
-import { explain, figure } from "./tips.js";
+import { bar, called, clip, keys, losses, palette, share, showReasons } from "./reasons.js";
+import { Table } from "./tables.js";
+import { figure } from "./tips.js";
 
 const path = location.pathname;
 const [, kind, second] = path.split("/");
@@ -13,7 +14,10 @@ const ofRun = kind === "runs";
 const name = decodeURIComponent(second ?? "");
 const total = (sources, key) => sources.reduce((sum, source) => sum + (source[key] ?? 0), 0);
 const list = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
-const few = (sources) => list(sources.length > 3 ? [...sources.slice(0, 2).map((source) => source.name), `${sources.length - 2} more`] : sources.map((source) => source.name));
+const few = (sources) => {
+  const names = sources.map((source) => clip(source.name, 60));
+  return list(names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`] : names);
+};
 
 /** What the report says in one breath, and how well that is. */
 function answer(sources) {
@@ -26,9 +30,9 @@ function answer(sources) {
   const nothing = sources.filter((source) => !source.documents_kept);
   const most = sources.filter((source) => source.documents_kept && source.documents_kept < source.documents_in / 2);
   const trouble = [
-    exempt.length && `${few(exempt)} ${exempt.length === 1 ? "was" : "were"} not filtered.`,
-    nothing.length && `Nothing is left of ${few(nothing)}.`,
-    most.length && `Most of ${few(most)} was left out.`,
+    exempt.length && `Not filtered: ${few(exempt)}.`,
+    nothing.length && `Nothing is left of: ${few(nothing)}.`,
+    most.length && `Mostly left out: ${few(most)}.`,
   ].filter(Boolean);
   const state = nothing.length || kept < all / 2 ? "critical" : trouble.length ? "watch" : "well";
   return [state, [`${parts.join("; ")}.`, ...trouble].join(" ")];
@@ -54,12 +58,12 @@ function showFigures(sources) {
 
 const missing = (value, write) => (value === null || value === undefined ? el("span", { className: "quiet", "aria-label": "not measured" }, DASH) : write(value));
 
-/** The table's columns: [title, source -> text or node, class, source -> a tip]. */
+/** The table's columns. */
 function columns(colours, qualities) {
   const lost = (source) => source.documents_in - source.documents_kept;
-  const quality = (source) => source.quality ?? qualities[source.name]?.median;
+  const quality = (source) => source.quality ?? own(qualities, source.name)?.median;
   return [
-    ["Source", (source, at) => [el("p", { className: "name" }, losses(source).length ? el("a", { href: `#left-out-${at}`, onclick: () => open(at) }, called(source.name)) : called(source.name)), bar(source, colours)], "who"],
+    ["Source", (source) => [el("p", { className: "name" }, losses(source).length ? el("a", { href: `#left-out-${source.at}`, onclick: () => open(source.at) }, called(source.name)) : called(source.name)), bar(source, colours)], "who"],
     ["Kind", (source) => source.kind, "kind"],
     ["Licence", (source) => called(source.licence), "licence"],
     ["In", (source) => whole(source.documents_in), "number", (source) => told("In", `${whole(source.documents_in)} documents`, IN, [["bytes", whole(source.bytes_in)]])],
@@ -75,20 +79,16 @@ function columns(colours, qualities) {
 }
 
 function showSources(sources, colours, qualities) {
-  const shown = columns(colours, qualities);
-  const body = el("tbody", {}, sources.map((source, at) => el("tr", {}, shown.map(([title, write, className, about]) => {
-    const cell = el("td", { className, data: { title: title.toLowerCase() }, tabindex: about ? 0 : undefined }, write(source, at));
-    return about ? explain(cell, () => about(source)) : cell;
-  }))));
-  byId("sources").append(el("table", { className: "seeds", "aria-label": "Sources" },
-    el("thead", {}, el("tr", {}, shown.map(([title, , className]) => el("th", { scope: "col", className }, title)))), body));
+  const table = new Table(byId("sources"), columns(colours, qualities), { none: "No source.", id: (source) => source.at, oldestFirst: true, label: "Sources" });
+  table.all = true;
+  table.add(sources.map((source, at) => ({ ...source, at })));
   byId("keys").append(...keys(colours).filter(Boolean));
 }
 
 function showExempt(sources) {
   const exempt = sources.filter((source) => source.unfiltered);
   byId("exempt").hidden = !exempt.length;
-  byId("exempt").append(...exempt.map((source) => el("li", {}, el("b", { className: "state watch" }, called(source.name), " was not filtered"), el("span", { dir: "auto" }, source.unfiltered))));
+  byId("exempt").append(...exempt.map((source) => el("li", {}, el("b", { className: "state watch" }, "not filtered: ", called(source.name)), el("span", { dir: "auto" }, source.unfiltered))));
 }
 
 let report = null, folds = [];
@@ -109,7 +109,7 @@ function tellFolds() {
 
 /** Links to what is on this page; a run's corpus leads back to the run. */
 function navigate() {
-  const here = [...document.querySelectorAll("section[data-title]")].filter((section) => !section.hidden);
+  const here = [...document.querySelectorAll("section[data-title]")].filter((section) => !section.hidden && !byId("report").hidden);
   byId("nav").replaceChildren(...(ofRun ? [el("a", { href: `/runs/${name}` }, "Run")] : []), ...here.map((section) => el("a", { href: `#${section.id}` }, section.dataset.title)));
 }
 
@@ -141,7 +141,7 @@ const to = (id) => () => {
   const section = byId(id);
   if (section.hidden) return;
   section.scrollIntoView();
-  section.querySelector("a, summary, [tabindex='0'], button")?.focus({ preventScroll: true });
+  section.querySelector("td[tabindex='0'], g[tabindex='0'], summary, .command")?.focus({ preventScroll: true });
 };
 shortcuts([
   ["s", "sources", to("sources")], ["d", "what was left out", to("dropped")], ["o", "open or close all of it", unfold], ["m", "map of topics", to("topics")], ["q", "quality", to("quality")],

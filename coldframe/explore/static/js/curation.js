@@ -53,16 +53,14 @@ function showQuality(section, quality) {
     return [called(name), track(words, band(low, high, 100), mark(median, 100, "mark")), fixed(median, 0), `${fixed(low, 0)} to ${fixed(high, 0)}`];
   });
   section.append(table("Quality", [["Source", "who"], ["0 to 100", "drawn"], ["Middle", "number"], ["Eight of ten", "number"]], rows, "ranges"));
-  for (const name of names) {
-    const examples = quality[name].examples ?? [];
-    if (examples.length) section.append(el("details", { className: "fold" }, el("summary", {}, el("h3", {}, called(name)), el("span", { className: "quiet" }, "what such figures look like")),
-      el("ul", { className: "looks" }, examples.map(([score, where, text]) => look(where, text, fixed(score, 0))))));
-  }
+  const shown = names.filter((name) => some(quality[name].examples));
+  if (shown.length) section.append(el("details", { className: "fold" }, el("summary", {}, el("h3", {}, "To look at"), el("span", { className: "quiet" }, "some documents of each source with their figures")),
+    el("ol", { className: "reasons" }, shown.map((name) => el("li", {}, el("h4", {}, called(name)), el("ul", { className: "looks" }, quality[name].examples.map(([score, where, text]) => look(where, text, fixed(score, 0)))))))));
 }
 
 function showStyles(section, styles) {
   const measures = [...new Set(styles.flatMap((row) => Object.keys(row)))].filter((key) => key !== "source");
-  const cell = (value) => (typeof value === "number" || value === null || value === undefined ? short(value) : clip(String(value), 60));
+  const cell = (value) => (typeof value === "number" || value === null || value === undefined ? short(value === null || value === undefined ? null : Number(value.toPrecision(3))) : clip(String(value), 60));
   section.append(table("Style", [["Source", "who"], ...measures.map((measure) => [measure.replaceAll("_", " "), "number"])], styles.map((row) => [called(row.source), ...measures.map((measure) => cell(row[measure]))]), "styles"));
 }
 
@@ -85,7 +83,7 @@ function showGaps(section, gaps) {
 
 function showProposals(section, proposals) {
   section.append(el("ol", { className: "proposals" }, proposals.map((one) => el("li", {},
-    el("p", {}, el("b", {}, `${one.number}. `), "add ", el("b", {}, called(one.name)), ` (${one.kind}): about ${large(one.tokens)} tokens, ${one.epochs === null || one.epochs === undefined ? DASH : short(one.epochs)} epochs`, one.fills ? [": fills ", el("bdi", {}, clip(String(one.fills)))] : ""),
+    el("p", {}, el("b", {}, `${one.number}. `), "add ", el("b", {}, called(one.name)), ` (${one.kind}): about ${large(one.tokens)} tokens, ${short(one.epochs)} ${one.epochs === 1 ? "epoch" : "epochs"}`, one.fills ? [": fills ", el("bdi", {}, clip(String(one.fills)))] : ""),
     el("p", { className: "small quiet" }, el("code", {}, called(one.path ?? "")), one.measured ? " · measured" : " · estimated, not measured"),
     el("p", {}, el("code", { className: "command" }, `coldframe corpus curate ... --accept ${one.number} --why "..."`))))));
 }

@@ -1,6 +1,6 @@
 // Why documents were left out: what each reason means, in which colour it stands, and some of each to look at.
 
-import { el, svg } from "./dom.js";
+import { el, own, svg } from "./dom.js";
 import { DASH, whole } from "./format.js";
 
 const LONGEST = 700; // characters of an example that are shown
@@ -86,9 +86,9 @@ export function keys(colours) {
 }
 
 function reasonItem(source, reason, count, colours) {
-  const known = reason === "duplicates" ? "there twice or nearly so; the first is kept" : MEANINGS[reason];
+  const known = reason === "duplicates" ? "there twice or nearly so; the first is kept" : own(MEANINGS, reason);
   const names = reason === "duplicates" ? ["duplicate", "near-duplicate"] : [reason];
-  const examples = names.flatMap((name) => (source.examples[name] ?? []).map(([place, text]) => [name, place, text]));
+  const examples = names.flatMap((name) => (own(source.examples, name) ?? []).map(([place, text]) => [name, place, text]));
   return el("li", {},
     el("h4", {}, el("i", { className: `fill-${colours.of(reason)}`, "aria-hidden": "true" }), called(reason), " ", el("b", {}, whole(count)), el("span", { className: "quiet" }, ` ${share(count, source.documents_in)}${known ? ` · ${known}` : ""}`)),
     examples.length ? el("ul", { className: "looks" }, examples.map(([name, place, text]) => look(place, text, name === "near-duplicate" && "nearly"))) : el("p", { className: "none" }, "No example was kept."));

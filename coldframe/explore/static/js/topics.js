@@ -1,15 +1,16 @@
 // The map of topics: a bubble each, as large as its share, near to what is alike, in the colour of its main source.
 
-import { el, svg } from "./dom.js";
+import { el, own, svg } from "./dom.js";
 import { fixed, whole } from "./format.js";
 import { called, clip, look, share } from "./reasons.js";
 
 const FILLED = 0.3; // of the map, were the bubbles to cover everything
-const LETTER = 6.9; // pixels, as wide as a letter of a label about is
 const LINE = 15;
 
 const mainSource = (topic) => Object.entries(topic.by_source ?? {}).sort((a, b) => b[1] - a[1])[0]?.[0];
 const words = (topic, count) => (topic.words ?? []).slice(0, count).map((word) => clip(String(word), 24));
+const pen = document.createElement("canvas").getContext("2d");
+const widest = (lines) => { pen.font = `13px ${getComputedStyle(document.body).fontFamily}`; return Math.max(...lines.map((line) => pen.measureText(line).width)); };
 const percent = (part) => share(part ?? 0, 1);
 
 /** Where each bubble lies, in pixels: at its place in the plane, pushed apart where two would cover each other. */
@@ -50,7 +51,7 @@ function labels(bubbles, width, height) {
     const inner = Math.floor(1.75 * bubble.radius / LINE) > 0 ? fitting(bubble) : [];
     const lines = inner.length ? inner : words(bubble.topic, 1);
     if (!lines.length) continue;
-    const wide = LETTER * Math.max(...lines.map((line) => line.length)), high = LINE * lines.length;
+    const wide = widest(lines), high = LINE * lines.length;
     const beside = bubble.radius + 5 + wide / 2;
     const places = inner.length ? [[0, 0]] : [[beside, 0], [-beside, 0], [0, bubble.radius + high / 2 + 2], [0, -bubble.radius - high / 2 - 2]];
     for (const [across, down] of places) {
@@ -75,8 +76,7 @@ function covers({ x, y, radius }, box) {
 function fitting({ topic, radius }) {
   for (let count = Math.min(4, topic.words?.length ?? 0); count > 0; count--) {
     const lines = words(topic, count);
-    const wide = LETTER * Math.max(...lines.map((line) => line.length)), high = LINE * count;
-    if (Math.hypot(wide, high) < 2 * radius) return lines;
+    if (Math.hypot(widest(lines), LINE * count - 4) < 2 * radius - 4) return lines;
   }
   return [];
 }
@@ -96,8 +96,10 @@ export function showTopics(section, note, { topics, effective_topics: effective,
 
   function tell(at) {
     const topic = topics[at];
-    groups.get(chosen)?.classList.remove("chosen");
-    groups.get(at)?.classList.add("chosen");
+    for (const [old, group] of groups) {
+      group.classList.toggle("chosen", old === at);
+      group.setAttribute("tabindex", old === at ? 0 : -1); // one stop of the Tab key, arrows within
+    }
     chosen = at;
     const parts = Object.entries(topic.by_source ?? {}).filter(([, part]) => part > 0).sort((a, b) => b[1] - a[1]);
     detail.replaceChildren(
@@ -112,8 +114,6 @@ export function showTopics(section, note, { topics, effective_topics: effective,
     const next = event.key === "Home" ? 0 : event.key === "End" ? order.length - 1 : by && order.indexOf(chosen) + by;
     if (next === undefined || !(next in order)) return;
     event.preventDefault();
-    groups.get(chosen).setAttribute("tabindex", -1);
-    groups.get(order[next]).setAttribute("tabindex", 0);
     groups.get(order[next]).focus();
   }
 
@@ -126,7 +126,7 @@ export function showTopics(section, note, { topics, effective_topics: effective,
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "Map of topics, the largest first; arrow keys go from one to the next", onkeydown: move });
     for (const at of order) {
       const { topic, x, y, radius } = bubbles[at], main = mainSource(topic), label = named.get(bubbles[at]);
-      const group = svg("g", { class: "bubble", tabindex: at === chosen ? 0 : -1, role: "img", "aria-label": `${words(topic, 6).join(", ")}; ${percent(topic.share)} of the sample${main === undefined ? "" : `, most of it from ${clip(main, 60)}, ${percent(topic.by_source[main])}`}`, onfocus: () => tell(at), onpointerenter: () => tell(at), onclick: () => group.focus() },
+      const group = svg("g", { class: "bubble", role: "img", "aria-label": `${words(topic, 6).join(", ")}; ${percent(topic.share)} of the sample${main === undefined ? "" : `, most of it from ${clip(main, 60)}, ${percent(topic.by_source[main])}`}`, onfocus: () => tell(at), onpointerenter: () => tell(at), onclick: () => group.focus() },
         svg("circle", { cx: x, cy: y, r: radius, class: `edge-${colour(main)} fill-${colour(main)}` }),
         label && svg("text", { "text-anchor": "middle" }, label.lines.map((line, row) => svg("tspan", { x: label.x, y: label.y + LINE * (row - (label.lines.length - 1) / 2) + 4.5 }, line))));
       groups.set(at, group);
@@ -150,5 +150,5 @@ function asTable(topics, order, names) {
   return el("details", { className: "fold" }, el("summary", {}, el("h3", {}, "The same as a table"), el("span", { className: "quiet" }, `${topics.length} topics`)),
     el("div", { className: "wide-table", tabindex: 0, role: "region", "aria-label": "Topics" }, el("table", { "aria-label": "Topics" },
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Topic"), el("th", { scope: "col", className: "number" }, "Share"), names.map((name) => el("th", { scope: "col", className: "number" }, called(name))))),
-      el("tbody", {}, order.map((at) => el("tr", {}, el("td", { className: "words", dir: "auto" }, words(topics[at], 8).join(", ")), cell(percent(topics[at].share)), names.map((name) => cell(percent(topics[at].by_source?.[name])))))))));
+      el("tbody", {}, order.map((at) => el("tr", {}, el("td", { className: "words", dir: "auto" }, words(topics[at], 8).join(", ")), cell(percent(topics[at].share)), names.map((name) => cell(percent(own(topics[at].by_source, name))))))))));
 }
