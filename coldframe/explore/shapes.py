@@ -93,7 +93,7 @@ class PlanAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusAnswer:
-    """What became of each source of a corpus, as it was written down; with what its curation found, if it was curated."""
+    """What became of each source of a corpus, as it was written down; where it was curated, with what that found."""
 
     made: float
     sources: list[SourceReport]

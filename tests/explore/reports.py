@@ -1,4 +1,4 @@
-"""A corpus for the tests of its page: a few texts of two kinds, made ready by the real verbs; and a curation by hand."""
+"""A corpus for the tests of its page: a few texts, made ready by the real verbs; and a curation by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RAIN = "The gardener stood by the window of the house, and the rain that fell o
 _PROSE = (
     _RAIN,
     _RAIN,
-    "Of all the ships that came to the bay that year, this was the one with the oldest sails and the least to say for it.",
+    "Of all the ships that came to the bay that year, this one had the oldest sails and the least to say for it.",
     "A teacher has to be patient, she thought, and closed the book that nobody in the last row had opened since May.",
 )
 

@@ -33,7 +33,8 @@ def test_the_verb_keeps_a_report_that_the_explorer_serves(tmp_path: Path, runs: 
     assert twin.content == (runs / "corpus" / "reports" / "library.json").read_bytes()
     books, talk = twin.json()["sources"]
     assert books["documents_in"] == 6 and books["duplicates"] == 1 and talk["documents_kept"] == 2
-    assert books["dropped"] == {"too-short": 1, "wrong-script": 1} and twin.json()["sources"] == said["sources"]
+    assert books["dropped"] == {"too-short": 1, "wrong-script": 1}
+    assert [books, talk] == json.loads(json.dumps(said["sources"]))
 
 
 def test_a_report_is_kept_only_under_a_plain_name(tmp_path: Path, runs: Path) -> None:

@@ -39,7 +39,7 @@ export const share = (part, all) => {
   if (!all) return DASH;
   const percent = 100 * part / all;
   if (percent > 0 && percent < 0.1) return "<0.1%";
-  return `${percent >= 10 || percent === 0 ? Math.round(percent) : percent.toFixed(1)}%`;
+  return `${percent >= 9.95 || percent === 0 ? Math.round(percent) : percent.toFixed(1)}%`;
 };
 
 export const clip = (text, longest = LONGEST) => (text.length > longest ? `${text.slice(0, longest)} …` : text);

@@ -15,10 +15,11 @@ const percent = (part) => share(part ?? 0, 1);
 
 /** Where each bubble lies, in pixels: at its place in the plane, pushed apart where two would cover each other. */
 export function placed(topics, width, height) {
-  const bubbles = topics.map((topic, at) => {
-    const radius = Math.min(Math.min(width, height) / 4, Math.max(5, Math.sqrt((topic.share ?? 0) * FILLED * width * height / Math.PI)));
-    return { topic, at, radius, x: (1 + (topic.x ?? 0)) / 2 * width, y: (1 - (topic.y ?? 0)) / 2 * height };
-  });
+  const most = Math.max(...topics.map((topic) => topic.share ?? 0), 1e-9);
+  const unit = Math.min(Math.sqrt(FILLED * width * height / Math.PI), Math.min(width, height) / 4 / Math.sqrt(most));
+  const bubbles = topics.map((topic, at) => ({
+    topic, at, radius: Math.max(5, unit * Math.sqrt(topic.share ?? 0)), x: (1 + (topic.x ?? 0)) / 2 * width, y: (1 - (topic.y ?? 0)) / 2 * height,
+  }));
   for (let round = 0; round < 120; round++) {
     for (const [at, one] of bubbles.entries()) {
       for (const other of bubbles.slice(at + 1)) part(one, other);
