@@ -88,7 +88,7 @@ function showSources(sources, colours, qualities) {
 function showExempt(sources) {
   const exempt = sources.filter((source) => source.unfiltered);
   byId("exempt").hidden = !exempt.length;
-  byId("exempt").append(...exempt.map((source) => el("li", {}, el("b", { className: "state watch" }, "not filtered: ", called(source.name)), el("span", { dir: "auto" }, source.unfiltered))));
+  byId("exempt").append(...exempt.map((source) => el("li", {}, el("b", { className: "state watch" }, "not filtered: ", called(source.name)), el("span", { dir: "auto" }, clip(source.unfiltered)))));
 }
 
 let report = null, folds = [];

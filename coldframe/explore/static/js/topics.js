@@ -104,7 +104,7 @@ export function showTopics(section, note, { topics, effective_topics: effective,
     chosen = at;
     const parts = Object.entries(topic.by_source ?? {}).filter(([, part]) => part > 0).sort((a, b) => b[1] - a[1]);
     detail.replaceChildren(
-      el("h3", { dir: "auto" }, words(topic, 12).join(", ")),
+      el("h3", {}, words(topic, 12).flatMap((word, row) => [row ? ", " : "", el("bdi", {}, word)])),
       el("p", { className: "small quiet" }, `${percent(topic.share)} of the sample`),
       el("ul", { className: "parts" }, parts.slice(0, 6).map(([name, part]) => el("li", {}, el("i", { className: `fill-${colour(name)}`, "aria-hidden": "true" }), el("span", {}, called(name)), el("span", { className: "quiet" }, percent(part))))),
       el("ul", { className: "looks" }, (topic.examples ?? []).slice(0, 3).map(([place, text]) => look(place, clip(String(text), 280)))));
