@@ -98,12 +98,26 @@ VERBS: dict[str, Verb] = {
         progress=True,
         does="what is there twice, within sources and across them",
     ),
+    "corpus curate": Verb(
+        settings=f"{_CORPUS}:CorpusCurate",
+        function=f"{_CORPUS}:curate_corpus",
+        show="show_curation",
+        progress=True,
+        does="quality, topics, styles, balance, and what to add",
+    ),
     "corpus dialogue": Verb(
         settings=f"{_CORPUS}:CorpusDialogue",
         function=f"{_CORPUS}:extract_dialogue",
         show="show_dialogue",
         progress=True,
         does="the conversations in novels and plays",
+    ),
+    "corpus scenes": Verb(
+        settings="coldframe.corpus.teacher.verbs:CorpusScenes",
+        function="coldframe.corpus.teacher.verbs:write_scenes",
+        show="show_scenes",
+        progress=True,
+        does="scenes and modern questions from a teacher model, within a budget",
     ),
     "corpus report": Verb(
         settings="coldframe.tokens.verbs:CorpusReport",

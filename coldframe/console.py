@@ -6,7 +6,7 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -181,6 +181,48 @@ def show_duplicates(result: Mapping[str, Any]) -> None:
         console.print(Text(f"  {place} holds {piece}: {' '.join(text.split())[:100]}"))
 
 
+def show_curation(result: Mapping[str, Any]) -> None:
+    """A corpus from all sides, and what could be added to it."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    sample = result["sample"]
+    console.print(Text(f"looked at {sample['documents']:,} passages, {sample['bytes'] / 1e6:,.1f} MB"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("source", "quality", "10-90%", "tokens", "natural", "proposed", "within", "epochs"):
+        table.add_column(name, justify="left" if name == "source" else "right", no_wrap=True)
+    for line in result["balance"]:
+        quality = result["quality"][line["source"]]
+        table.add_row(
+            line["source"], f"{quality['median']:.0f}", f"{quality['low']:.0f}-{quality['high']:.0f}",
+            f"{line['tokens']:,}", f"{line['natural']:.1%}", f"{line['proposed']:.1%}",
+            f"{line['low']:.1%}-{line['high']:.1%}", _shown("epochs", line["epochs"]),
+        )  # fmt: skip
+    console.print(table)
+    console.print(Text(f"\n{len(result['topics'])} topics, as varied as {result['effective_topics']:.1f} equal ones"))
+    for topic in result["topics"]:
+        mainly = ", ".join(f"{name} {part:.0%}" for name, part in list(topic["by_source"].items())[:3])
+        console.print(Text(f"  {topic['share']:6.1%}  {', '.join(topic['words'])} ({mainly})"))
+    _show_styles(console, result["styles"])
+    for gap in result["gaps"]:
+        console.print(Text(f"gap: {gap['gap']}: {gap['found']:g}, should be {gap['wanted']:g}"))
+    for one in result["proposals"]:
+        epochs = f", all of it then read {one['epochs']:g} times" if one["epochs"] else ""
+        known = "" if one["measured"] else " (known by name, not measured)"
+        console.print(Text(f"{one['number']}. add {one['name']} ({one['kind']}, {one['path']}){known}: "
+                           f"about {one['tokens']:,} tokens{epochs}"))  # fmt: skip
+        console.print(Text(f"   fills: {one['fills']}"))
+    for name in result["accepted"]:
+        console.print(Text(f"{name} stands in the recipe"))
+
+
+def _show_styles(console: Console, styles: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in styles[0]:
+        table.add_column(name.replace("_", " "), justify="left" if name == "source" else "right")
+    for line in styles:
+        table.add_row(*(value if isinstance(value, str) else f"{value:g}" for value in line.values()))
+    console.print(table)
+
+
 def show_dialogue(result: Mapping[str, Any]) -> None:
     """How much talk books hold, and some of it to look at."""
     lists = ("set_aside", "examples")
@@ -192,6 +234,19 @@ def show_dialogue(result: Mapping[str, Any]) -> None:
         console.print(Text(f"\nfrom {example['source']}:"))
         for message, mark in zip(example["messages"][:6], itertools.cycle(("- ", "  - "))):
             console.print(Text(mark + message["content"]))
+
+
+def show_scenes(result: Mapping[str, Any]) -> None:
+    """What a teacher wrote and what it cost, with two documents to look at."""
+    show_fields({name: value for name, value in result.items() if name != "examples"})
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for example in result["examples"]:
+        console.print(Text(f"\n{example['place']}"))
+        turns = list(example["turns"][:6])
+        if "original" in example:
+            turns[0] = f"{example['original']}  ->  {turns[0]}"
+        for turn, mark in zip(turns, itertools.cycle(("- ", "  - "))):
+            console.print(Text(mark + turn))
 
 
 def _shown(name: str, value: Any) -> str:

@@ -7,6 +7,7 @@
     |   +-- RunNotFoundError        no such run
     |   +-- ReportNotFoundError     no such report of a corpus
     +-- SourceError                 a text source is missing, empty or unreadable
+    +-- TeacherError                a teacher model does not answer, or not as it should
     +-- TokenizerError              a tokenizer is missing, damaged or does not match
     +-- ShardError                  a shard is missing, half-written or damaged
     +-- CheckpointError             no whole checkpoint, or a damaged one
@@ -84,6 +85,10 @@ class SourceError(ColdframeError):
 
 class CorpusError(ColdframeError):
     """Work on a corpus that could not go on; what was made of it stays."""
+
+
+class TeacherError(ColdframeError):
+    """A teacher model that does not answer, or not as it should; what it answered before stays."""
 
 
 class TokenizerError(ColdframeError):

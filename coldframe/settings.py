@@ -178,7 +178,8 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
     Raises:
         SettingsError: for a missing or broken file, an unknown section or key (with the nearest), or a wrong type.
     """
-    tables = _read_recipe(recipe) if recipe else {}
+    tables = read_recipe(recipe) if recipe else {}
+    tables.pop("teacher", None)  # read by whoever asks the teacher: a source that says scenes
     sources = _sources(tables.get("corpus", {}), recipe)
     for name, table in tables.items():
         if name not in SECTIONS or not isinstance(table, dict):
@@ -192,6 +193,16 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
     for section, values in (flags or {}).items():
         given.setdefault(section, {}).update(values)
     return settings_from(given, tuple(_rooted(source, recipe) for source in sources))
+
+
+def read_recipe(recipe: Path) -> dict[str, Any]:
+    """The tables of a recipe; raises SettingsError when it cannot be read."""
+    try:
+        return tomllib.loads(recipe.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"no recipe at {recipe}", advice="see recipes/ for examples") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{recipe} cannot be read: {error}", advice="mend the TOML and start again") from error
 
 
 def settings_from(given: Given, sources: tuple[Mapping[str, Any], ...] = ()) -> Settings:
@@ -255,7 +266,7 @@ def fields_of(section: type) -> tuple[str, ...]:
     return tuple(item.name for item in dataclasses.fields(section))
 
 
-TO_COME = ("corpus.source.cap", "corpus.source.floor", "corpus.source.hub", "phase")
+TO_COME = ("corpus.source.cap", "corpus.source.floor", "phase")
 """What a later version is to read of a recipe; this one refuses it as any unknown name, and says so."""
 _WRONG = object()
 #: What numbers may be; those of [plan] are judged together, by the plan.
@@ -320,15 +331,6 @@ def _describe(hint: Any) -> str:
     return names.get(hint, str(hint))
 
 
-def _read_recipe(recipe: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(recipe.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"no recipe at {recipe}", advice="see recipes/ for examples") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{recipe} cannot be read: {error}", advice="mend the TOML and start again") from error
-
-
 def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:
     """The [[corpus.source]] tables of a recipe, taken out of [corpus]."""
     sources = corpus.pop("source", []) if isinstance(corpus, dict) else []
@@ -339,10 +341,12 @@ def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:
 
 def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]:
     """A source's relative path is meant from the recipe's folder."""
-    path = source.get("path")
-    if recipe is None or not isinstance(path, str):
+    if recipe is None:
         return source
-    return {**source, "path": _from(recipe, path)}
+    paths = {name: source[name] for name in ("path", "git", "hub", "scenes") if isinstance(source.get(name), str)}
+    if not str(paths.get("hub", "")).startswith((".", "/", "~")):  # a dataset's name
+        paths.pop("hub", None)
+    return {**source, **{name: _from(recipe, path) for name, path in paths.items()}}
 
 
 def _from(recipe: Path, path: str) -> str:

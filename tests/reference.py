@@ -25,6 +25,7 @@ if __name__ == "__main__":
 
 from coldframe.cli import VERBS, load  # noqa: E402 (after the path)
 from coldframe.corpus.sources import Source  # noqa: E402
+from coldframe.corpus.teacher.settings import RewriteSettings, SceneSettings, TeacherSettings  # noqa: E402
 from coldframe.hardware import Hardware  # noqa: E402
 from coldframe.plan import make_plan  # noqa: E402
 from coldframe.settings import SECTIONS, PlanSettings  # noqa: E402
@@ -85,6 +86,8 @@ def values(hint: Any) -> str:
         return ", ".join(f"`{value}`" for value in get_args(hint))
     if get_origin(hint) is tuple:
         return "a list of " + {str: "texts", Path: "paths"}[get_args(hint)[0]]
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(WORDS[option] for option in get_args(hint))
     if get_origin(hint) is Mapping:
         return "a table"
     return WORDS[hint]
@@ -126,7 +129,7 @@ def rows(header: tuple[str, ...], body: Iterator[tuple[str, ...]]) -> str:
 
 def setting_table(section: type) -> str:
     """A section's settings."""
-    body = ((f"`{f.name}`", values(f.hint), shown(f.default), f.meaning) for f in fields_of(section))
+    body = ((f"`{f.name.rstrip('_')}`", values(f.hint), shown(f.default), f.meaning) for f in fields_of(section))
     return rows(("setting", "value", "default", "meaning"), body)
 
 
@@ -152,6 +155,9 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"flags {verb}": partial(flag_table, verb) for verb in VERBS},
     **{f"settings {name}": partial(setting_table, section) for name, section in SECTIONS.items()},
     "settings corpus.source": partial(setting_table, Source),
+    "settings teacher": partial(setting_table, TeacherSettings),
+    "settings teacher.scene": partial(setting_table, SceneSettings),
+    "settings teacher.rewrite": partial(setting_table, RewriteSettings),
     "depths": depth_table,
 }
 

@@ -88,7 +88,6 @@ def test_what_is_to_come_is_said_so(tmp_path: Path) -> None:
     for line, hint in (
         ("cap = 0.2", "cap is to come with a later version; leave it out until then"),
         ("floor = 0.1", "floor is to come with a later version"),
-        ('hub = "a/b"', "hub is to come with a later version"),
         ("shar = 0.1", "'share'"),
     ):
         with pytest.raises(SettingsError, match="has no setting") as caught:

@@ -74,6 +74,7 @@ class Done:
 
 Work = Callable[[Any], Made]
 Told = Callable[[int], None]
+Heard = Callable[[Counts, Sequence[Any]], None]
 
 
 def key_of(*parts: object) -> str:
@@ -101,10 +102,12 @@ def run_batches(
     files: Sequence[str],
     processes: int = 1,
     told: Told = lambda size: None,
+    heard: Heard = lambda counts, notes: None,
 ) -> Done:
     """Do the work on every batch; the output files stand whole in `folder` when this returns, and not before.
 
     `work` is a function of a module, so that another process can find it. `told` is given the bytes of input done.
+    `heard` is given what each batch counted and noted, with one process before the next batch is asked for.
 
     Raises:
         DiskFullError: what was made stays, and the next call goes on from there.
@@ -112,9 +115,10 @@ def run_batches(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with room_for(folder / name), _Journal(folder, name, files) as journal:
-        waiting = journal.skip(batches, told)
+        waiting = journal.skip(batches, told, heard)
         for batch, made in _in_order(waiting, work, processes):
             journal.append(batch, made)
+            heard(made.counts, made.notes)
             told(batch.size)
         return journal.finish()
 
@@ -180,7 +184,7 @@ class _Journal:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def skip(self, batches: Iterable[Batch], told: Told) -> Iterator[Batch]:
+    def skip(self, batches: Iterable[Batch], told: Told, heard: Heard) -> Iterator[Batch]:
         """The batches that are still to be made: from the first on that is not where the journal has it."""
         under_way = self.path.exists()
         paths, known = (self.partials, self.path) if under_way else (self.finals, self.done_path)
@@ -194,6 +198,7 @@ class _Journal:
                     break
                 ends = {file: end + line["lengths"][file] for file, end in ends.items()}
                 self.lines.append(line)
+                heard(Counter(line["counts"]), line["notes"])
                 told(batch.size)
             else:
                 batch = None

@@ -13,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +26,11 @@ from coldframe.corpus.contamination import find_contamination
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.filtering import filter_documents, open_corpus
 from coldframe.corpus.filters.judging import Criteria
-from coldframe.corpus.ingest import ingest
+from coldframe.corpus.ingest import fetched, ingest
 from coldframe.corpus.report import SourceReport, report
 from coldframe.corpus.sources import OpenedSource, Source, last_year, open_sources
-from coldframe.corpus.store import FILTER, is_corpus, read_manifest
+from coldframe.corpus.store import DOCUMENTS, FILTER, is_corpus, read_manifest
+from coldframe.corpus.teacher.verbs import CorpusScenes, write_scenes
 from coldframe.errors import SourceError
 
 Progress = Callable[[str, float], None]
@@ -74,18 +77,22 @@ def open_clean(
 
     Raises:
         SourceError: when a user's own source cannot be opened, or nothing of it is good text.
-        CorpusError, DiskFullError: what was made stays, and the next call goes on from there.
+        CorpusError, TeacherError, DiskFullError: what was made stays, and the next call goes on from there.
     """
-    opened, skipped = open_sources(sources)
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path] = {}
-    missing = list(skipped)
     with _alone(folder):
+        here = [_here(source, folder, progress) for source in sources]
+        own = {source.name for source in sources if source.hub is None}
+        opened, skipped = open_sources(here)
+        missing = list(skipped)
         for source in opened:
             try:
-                found[source.name] = _documents(source, folder, context, against, processes, progress)
+                found[source.name] = _documents(
+                    source, folder, context, against, processes, progress, is_own=source.name in own
+                )
             except SourceError as error:
-                if source.source.package is None:
+                if not source.source.is_embedded:
                     raise
                 _log.warning("source %s is skipped: %s", source.name, error)
                 missing.append((source.name, error.message))
@@ -100,8 +107,24 @@ def open_clean(
     return Clean(opened=tuple(clean), skipped=tuple(missing), folders=found, duplicates=duplicates)
 
 
+def _here(source: Source, folder: Path, progress: Progress) -> Source:
+    """The source with its text on this machine: fetched from the hub, or asked of a teacher."""
+    if source.scenes is None:
+        return fetched(source, folder.parent / "datasets", functools.partial(progress, f"fetching {source.name}"))
+    out = folder / "scenes" / f"{source.name}-{key_of(os.path.realpath(source.scenes))[:12]}"
+    write_scenes(CorpusScenes(recipe=Path(source.scenes), out=out), progress)
+    return dataclasses.replace(source, scenes=None, path=str(out))
+
+
 def _documents(
-    source: OpenedSource, folder: Path, context: int, against: Sequence[Path], processes: int, progress: Progress
+    source: OpenedSource,
+    folder: Path,
+    context: int,
+    against: Sequence[Path],
+    processes: int,
+    progress: Progress,
+    *,
+    is_own: bool,
 ) -> Path:
     """The folder of a source's documents, with the filters' verdicts."""
     wanted = source.source
@@ -111,14 +134,18 @@ def _documents(
         kind=wanted.kind, language=wanted.language, context=context,
         last_year=last_year(wanted.dates), limits=wanted.own_limits(),
     )  # fmt: skip
-    if wanted.path is not None and is_corpus(given):
+    is_made = wanted.path is not None and is_corpus(given) and wanted.dialogue is None
+    if is_made and is_own:
         folder = given
     else:
-        where = os.path.realpath(given) if wanted.path is not None else wanted.package
+        where = os.path.realpath(given) if wanted.path is not None else [wanted.package, wanted.git, wanted.hub]
         judged_by = None if wanted.unfiltered else dataclasses.asdict(criteria)
         searched = [os.path.realpath(path.expanduser()) for path in against]
         folder = folder / "sources" / f"{wanted.name}-{key_of(wanted.record(), where, judged_by, searched)[:12]}"
-        ingest(wanted, folder, processes=workers, progress=lambda done: progress(f"reading {wanted.name}", done))
+        if is_made:
+            _link(given, folder)
+        else:
+            ingest(wanted, folder, processes=workers, progress=lambda done: progress(f"reading {wanted.name}", done))
     if wanted.unfiltered:
         _log.warning("source %s is NOT filtered: %s", wanted.name, wanted.unfiltered)
         return folder
@@ -139,6 +166,21 @@ def _documents(
             "source %s: %s of %s documents dropped: %s", wanted.name, f"{gone:,}", f"{filtered.documents_in:,}", reasons
         )
     return folder
+
+
+def _link(corpus: Path, folder: Path) -> None:
+    """The documents of a dataset that was fetched, at a place where the verdicts of this run may stand beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (DOCUMENTS, "manifest.json"):
+        if (folder / name).exists() and (folder / name).samefile(corpus / name):
+            continue
+        beside = folder / f".{name}.new"
+        beside.unlink(missing_ok=True)
+        try:
+            os.link(corpus / name, beside)
+        except OSError:  # not every file system knows links
+            shutil.copyfile(corpus / name, beside)
+        beside.replace(folder / name)
 
 
 def _search(found: dict[str, Path], against: Sequence[Path], processes: int, progress: Progress) -> None:

@@ -13,6 +13,7 @@ from coldframe.corpus.documents import Document, Quarantine, clean_text
 
 STANDS_ALONE = 1500
 """A docstring of at least this many characters is a document of its own; the shorter ones of a module form its page."""
+_LONGEST_FILE = 1 << 23
 _SHORTEST_PAGE = 200
 _SHORTEST_ENTRY = 24
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -38,16 +39,25 @@ def docstring_pages(root: Path, package: str, files: list[Path], quarantine: Qua
         parts = path.relative_to(root).with_suffix("").parts
         module = ".".join((package, *parts) if package else parts).removesuffix(".__init__")
         try:
+            if path.stat().st_size > _LONGEST_FILE:
+                raise ValueError(f"it is larger than {_LONGEST_FILE >> 20} MB, which holds data rather than text")
             source = path.read_bytes()
             if b'"""' not in source and b"'''" not in source:
                 continue
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # other people's invalid escapes
                 tree = ast.parse(source)
-        except (OSError, SyntaxError, ValueError) as error:
-            quarantine.add(module, f"cannot be parsed: {error}")
+            pages = list(_pages_of_module(module, tree, seen))
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            RecursionError,
+            MemoryError,
+        ) as error:  # the last two: nested too deep
+            quarantine.add(module, f"cannot be parsed: {error or type(error).__name__}")
             continue
-        yield from _pages_of_module(module, tree, seen)
+        yield from pages
 
 
 def _pages_of_module(module: str, tree: ast.Module, seen: set[str]) -> Iterator[Document]:

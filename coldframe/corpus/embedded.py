@@ -1,4 +1,5 @@
-"""The embedded corpus: natural English that a fresh machine has after installation, without any download of data."""
+"""The embedded corpus: natural English that a fresh machine has after installation, without any download of data; and
+the docstrings of any other package that is installed."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import xxhash
 
 from coldframe.corpus.docstrings import docstring_pages, python_files
 from coldframe.corpus.documents import Document, Quarantine, Reader, clean_text
+from coldframe.corpus.packages import installed_package, package_pages
 from coldframe.errors import SourceError
 
 _VERSION = 1
@@ -31,8 +33,8 @@ _INSTALL = "install coldframe's pinned requirements again; training goes on with
 
 
 def open_package(package: str) -> tuple[str, int, Reader]:
-    """(fingerprint, bytes on disk, reader) of an embedded package's text; SourceError when missing or altered."""
-    version, files, read = PACKAGES[package]()
+    """(fingerprint, bytes on disk, reader) of a package's text; SourceError when missing, or embedded and altered."""
+    version, files, read = PACKAGES[package]() if package in PACKAGES else _installed(package)
     try:
         stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     except OSError as error:
@@ -55,7 +57,7 @@ _Package = tuple[str, list[Path], _Read]
 
 
 def _read_whole(read: _Read, files: list[Path]) -> tuple[list[Document], list[tuple[str, str]]]:
-    quarantine = Quarantine()
+    quarantine = Quarantine(keep=len(files) + 1)
     return list(read(files, quarantine)), quarantine.examples
 
 
@@ -68,6 +70,12 @@ def _package_folder(module: str, package: str) -> Path:
     if spec is None or spec.origin is None:
         raise SourceError(f"the package {package} is not installed", advice=_INSTALL)
     return Path(spec.origin).parent
+
+
+def _installed(package: str) -> _Package:
+    """Any other package: its docstrings."""
+    roots, files = installed_package(package)
+    return "", files, lambda files, bad: package_pages(package, roots, files, bad)
 
 
 def _king_james() -> _Package:
@@ -142,4 +150,4 @@ PACKAGES: dict[str, Callable[[], _Package]] = {
     "python-topics": _python_topics,
     "numpy": _numpy,
 }
-"""The packages that a source's `package` can name."""
+"""The packages of the embedded corpus; a source's `package` can name any other one that is installed, too."""

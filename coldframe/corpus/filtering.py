@@ -21,6 +21,7 @@ from coldframe.corpus.store import (
     DEDUP,
     DOCUMENTS,
     FILTER,
+    TEACHER,
     Stored,
     as_lines,
     read_manifest,
@@ -165,9 +166,10 @@ def judged_documents(
 
 
 def attributes_of(folder: Path) -> list[Path]:
-    """The attribute files of a folder; the filters' first, since their reason is given before any other."""
+    """The attribute files of a folder; the reasons of the teacher and of the filters are given before any other."""
+    first = (folder / TEACHER, folder / FILTER)
     paths = sorted((folder / "attributes").glob("*.jsonl"))
-    return sorted(paths, key=lambda path: path != folder / FILTER)
+    return sorted(paths, key=lambda path: first.index(path) if path in first else len(first))
 
 
 def _hash(path: Path) -> str:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import io
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from coldframe.corpus import dialogue, documents, messages, reading, store
-from coldframe.corpus.batches import Batch, Counts, Made, code_of, key_of, run_batches
+from coldframe.corpus import commits, dialogue, documents, messages, reading, store
+from coldframe.corpus.batches import Batch, Counts, Done, Made, code_of, key_of, run_batches
+from coldframe.corpus.commits import BATCH, open_history, read_commits
 from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
+from coldframe.corpus.hub.parts import Parts, Start, read_part
+from coldframe.corpus.hub.repository import amount, is_folder, open_repository
 from coldframe.corpus.reading.entries import kind_of
 from coldframe.corpus.reading.formats import laid_out
 from coldframe.corpus.reading.layout import Layout, guess
 from coldframe.corpus.reading.paths import open_files, place_of, read_file
 from coldframe.corpus.reading.rows import lines_of
 from coldframe.corpus.sources import Source
-from coldframe.corpus.store import DOCUMENTS, Manifest, pack_documents, stored
+from coldframe.corpus.store import DOCUMENTS, Manifest, is_corpus, pack_documents, read_manifest, stored
 from coldframe.errors import SourceError
 from coldframe.run.durable import write_whole
 
+_log = logging.getLogger("coldframe")
 _BATCH = 1 << 21
 """Bytes on disk that one batch reads: whole files, or a range of a large one of JSON lines."""
 _FILES = 500
@@ -41,25 +47,30 @@ def ingest(
         SourceError: when nothing in it can be read.
         CorpusError, DiskFullError: what was read stays, and the next call goes on from there.
     """
-    batches = list(_batches(source))
-    whole, read = max(1, sum(batch.size for batch in batches)), 0
+    about: dict[str, Any] = {}
+    if source.hub is not None:
+        done, about = _of_hub(source, source.hub, folder, progress)
+    else:
+        batches = list(_batches(source))
+        whole, read = max(1, sum(batch.size for batch in batches)), 0
 
-    def told(size: int) -> None:
-        nonlocal read
-        read += size
-        progress(read / whole)
+        def told(size: int) -> None:
+            nonlocal read
+            read += size
+            progress(read / whole)
 
-    done = run_batches(
-        batches, read_batch, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
-    )
+        done = run_batches(
+            batches, read_batch, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
+        )
     quarantined = tuple((note[1], note[2]) for note in done.notes if note[0] == "quarantined")
     if not done.counts["documents"]:
         said = f", the first of {len(quarantined):,}: {quarantined[0][0]}: {quarantined[0][1]}" if quarantined else ""
         raise SourceError(f"source {source.name!r} has no readable text{said}", advice="add text, or leave it out")
     layouts = {note[1]: note[2] for note in done.notes if note[0] == "layout"}
+    parts = tuple(part[DOCUMENTS] for part in done.parts)
     manifest = Manifest(
-        source=source.record() | {"why": source.why},
-        parts=tuple(part[DOCUMENTS] for part in done.parts),
+        source=source.record() | {"why": source.why} | _unless_known(about, folder, parts),
+        parts=parts,
         sizes=tuple(counts["documents"] for counts in done.counts_of_each),
         counts={name: done.counts[name] for name in ("documents", "bytes", "conversations")},
         quarantined=quarantined,
@@ -71,28 +82,70 @@ def ingest(
     return manifest
 
 
+def fetched(source: Source, home: Path, progress: Callable[[float], None] = lambda done: None) -> Source:
+    """The source with the text of its dataset on this machine, under `home`; any other source as it is.
+
+    Text that was fetched whole is used again: when the hub and its cache have it no more, with a warning.
+
+    Raises:
+        SourceError, DependencyError: when it cannot be fetched; what was read stays, and the next call goes on.
+    """
+    if source.hub is None or is_folder(source.hub):
+        return source
+    asked = [source.hub, source.revision, dataclasses.astuple(source.wanted()), amount(source.bytes)]
+    folder = home / source.name / key_of(asked, _as_json(source.layout()))[:12]
+    try:
+        known = ingest(dataclasses.replace(source, dialogue=None), folder, progress=progress)
+    except SourceError as error:
+        if not is_corpus(folder):
+            raise
+        known = read_manifest(folder)
+        _log.warning("source %s: %s; what was fetched before is used", source.name, error.message)
+    return dataclasses.replace(
+        source, hub=None, path=str(folder), subset="", split="", hub_files="", revision="", bytes=None,
+        origin=known.source["origin"],
+    )  # fmt: skip
+
+
 def read_batch(payload: dict[str, Any]) -> Made:
     """Read one batch: the work that `run_batches` gives to its processes."""
     quarantine = Quarantine(keep=_EVERYTHING)
     layouts: dict[str, str] = {}
     counts: Counts = Counter()
     kept = []
+    notes: list[tuple[Any, ...]] = []
     found = _documents(payload, quarantine, layouts)
-    if payload["dialogue"] is not None:
-        found = conversations(found, payload["dialogue"], quarantine)
     for document in found:
+        if not isinstance(document, Document):  # where the next part of a dataset begins
+            notes.append(("next", document))
+            continue
         kept.append(stored(payload["source"], document))
         counts["documents"] += 1
         counts["conversations"] += bool(document.messages)
         counts["bytes"] += len(document.text.encode())
-    notes = [("quarantined", *example) for example in quarantine.examples]
+    notes += [("quarantined", *example) for example in quarantine.examples]
     notes += [("layout", place, layout) for place, layout in layouts.items()]
     return Made({DOCUMENTS: pack_documents(kept)}, counts, tuple(notes), try_again=quarantine.try_again)
 
 
-def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
+def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document | Start]:
+    if payload.get("hub"):
+        yield from read_part(payload, quarantine, lambda place, found: layouts.update({place: str(found)}))
+        return
+    found = _texts(payload, quarantine, layouts)
+    yield from found if payload["dialogue"] is None else conversations(found, payload["dialogue"], quarantine)
+
+
+def _texts(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
+    if payload.get("corpus"):
+        part = store.read_part(Path(payload["corpus"]), payload["parts"], payload["number"])
+        yield from (one.document for one in store.unpack_documents(part))
+        return
     if payload.get("package"):
         yield from open_package(payload["package"])[2](quarantine)
+        return
+    if payload.get("git"):
+        yield from read_commits(payload["git"], payload["name"], payload["commits"], quarantine)
         return
     layout = Layout(**payload["layout"]) if payload["layout"] else None
     if "range" not in payload:
@@ -118,13 +171,22 @@ def _batches(source: Source) -> Iterator[Batch]:
         fingerprint, size, _ = open_package(source.package)
         yield Batch(key_of(*known_by, fingerprint), {**_payload(source), "package": source.package}, size)
         return
-    assert source.path is not None  # a source has a path or a package
+    if source.git is not None:
+        yield from _commits(source, source.git, known_by)
+        return
+    assert source.path is not None  # it has one origin
+    if is_corpus(Path(source.path)):
+        known = read_manifest(Path(source.path))
+        for number, (size, known_as) in enumerate(known.parts):
+            at = {"corpus": str(Path(source.path) / DOCUMENTS), "parts": known.parts, "number": number}
+            yield Batch(key_of(*known_by, known_as), {**_payload(source), **at}, size)
+        return
     root, files, _ = open_files(source.path)
     group: list[tuple[Path, int, int]] = []
     for file in files:
         stat = file.stat()
         ending, packing = kind_of(file.name)
-        if ending in _LINES and not packing and stat.st_size > 2 * _BATCH:
+        if ending in _LINES and not packing and stat.st_size > 2 * _BATCH and not _is_utf16(file):
             yield from _grouped(source, root, group, known_by)
             group = []
             yield from _ranges(source, root, file, stat.st_mtime_ns, known_by)
@@ -139,6 +201,48 @@ def _batches(source: Source) -> Iterator[Batch]:
 def _payload(source: Source) -> dict[str, Any]:
     """What every batch of a source needs to know."""
     return {"source": source.name, "layout": _as_json(source.layout()), "dialogue": source.dialogue}
+
+
+def _is_utf16(file: Path) -> bool:
+    """Whether a file begins as UTF-16, of which no range can be read alone."""
+    with file.open("rb") as content:
+        return content.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _commits(source: Source, path: str, known_by: list[Any]) -> Iterator[Batch]:
+    """A history in parts, the oldest first: when it grows, only the last of them is another."""
+    history = open_history(path)
+    code = code_of(commits)
+    each = history.num_bytes / max(1, len(history.commits))
+    for begin in range(0, len(history.commits), BATCH):
+        part = history.commits[begin : begin + BATCH]
+        payload = {**_payload(source), "git": history.path, "name": history.name, "commits": part}
+        yield Batch(key_of(*known_by, code, history.name, part), payload, int(each * len(part)))
+
+
+def _of_hub(source: Source, hub: str, folder: Path, progress: Callable[[float], None]) -> tuple[Done, dict[str, Any]]:
+    """A dataset read part by part, and what is to be remembered of it: of which commit it is, how much was taken."""
+    repository = open_repository(hub, source.revision, source.wanted(), is_limited=source.bytes is not None)
+    _log.info("source %s: %s, %s, %d files", source.name, hub, repository.how, len(repository.files))
+    parts = Parts(repository, amount(source.bytes), source.name, _as_json(source.layout()))
+    done = run_batches(
+        parts, read_batch, folder=folder, name="documents", files=[DOCUMENTS], heard=parts.heard,
+        told=lambda size: progress(parts.done),
+    )  # fmt: skip
+    about = {
+        "hub": {"dataset": hub, "commit": repository.commit, "files": repository.how, "bytes": amount(source.bytes)}
+    }
+    origin = f"{hub} at {repository.commit}" if repository.commit else ""
+    return done, about | ({"origin": origin} if origin and not source.origin else {})
+
+
+def _unless_known(about: dict[str, Any], folder: Path, parts: tuple[tuple[int, str], ...]) -> dict[str, Any]:
+    """What is to be remembered of a dataset; of the same text at a later commit what it was known by before."""
+    if about and is_corpus(folder):
+        known = read_manifest(folder)
+        if known.parts == parts and known.source.get("hub", {}).get("files") == about["hub"]["files"]:
+            return {name: known.source[name] for name in about if name in known.source}
+    return about
 
 
 def _grouped(source: Source, root: Path, group: list[tuple[Path, int, int]], known_by: list[Any]) -> Iterator[Batch]:

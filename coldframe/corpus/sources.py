@@ -13,11 +13,16 @@ from typing import Any
 
 from coldframe.corpus import dialogue
 from coldframe.corpus.batches import code_of, key_of
+from coldframe.corpus.commits import open_commits
 from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
 from coldframe.corpus.filtering import open_corpus
 from coldframe.corpus.filters.judging import Criteria
+from coldframe.corpus.hub.choosing import Wanted
+from coldframe.corpus.hub.parts import open_hub
+from coldframe.corpus.hub.repository import amount, check_names
+from coldframe.corpus.packages import MODULE_NAME
 from coldframe.corpus.reading.layout import Layout, given
 from coldframe.corpus.reading.paths import open_path
 from coldframe.corpus.store import is_corpus
@@ -53,9 +58,26 @@ class Source:
     origin: str = ""
     """Where the text comes from, for people: an address, an author, an edition."""
     path: str | None = None
-    """A file or folder of text of any kind that is read (docs/data.md); or else `package`."""
+    """A file or folder of text of any kind that is read (docs/data.md); or else one of the following."""
     package: str | None = None
-    """An installed package whose text is a source: one of `embedded.PACKAGES`."""
+    """An installed package whose docstrings are a source, as Python imports it: `numpy`, `xml.dom`; or one of
+    `embedded.PACKAGES`."""
+    git: str | None = None
+    """The folder of a Git repository, whose commit messages are a source."""
+    hub: str | None = None
+    """A dataset on the Hugging Face hub, owner/name; or a folder like one, as ./name."""
+    scenes: str | None = None
+    """A recipe with [teacher] (docs/corpus.md), whose scenes and rewrites are asked for and are the source."""
+    subset: str = ""
+    """Of a dataset on the hub, the part that its card calls a config."""
+    split: str = ""
+    """Of a dataset on the hub, the split; train where there is one."""
+    hub_files: str = ""
+    """Of a dataset on the hub, which files instead: a pattern such as data/2024/*.parquet, ** for folders too."""
+    revision: str = ""
+    """Of a dataset on the hub, a branch, tag or commit; main unless given."""
+    bytes: int | str | None = None
+    """Of a dataset on the hub, about how much text to take: a number, or 2GB."""
     fields: tuple[str, ...] = ()
     """Fields of rows that form the text, joined by an empty line; short for `mapping = {text = [...]}`."""
     mapping: Mapping[str, Any] = field(default_factory=dict)
@@ -91,14 +113,17 @@ class Source:
             raise SettingsError(
                 f"source {self.name!r} has the kind {self.kind!r}", advice=did_you_mean(self.kind, KINDS)
             )
-        if (self.path is None) == (self.package is None):
+        if sum(origin is not None for origin in (self.path, self.package, self.git, self.hub, self.scenes)) != 1:
             raise SettingsError(
-                f"source {self.name!r} needs a path or a package, one of the two",
-                advice=f"set path to a file or folder, or package to one of {', '.join(PACKAGES)}",
+                f"source {self.name!r} needs a path, a package, a git, a hub or scenes, one of them",
+                advice="set path to a file or folder, package to an installed package, git to a repository's folder, "
+                "hub to a dataset's name, or scenes to a teacher's recipe",
             )
-        if self.package is not None and self.package not in PACKAGES:
+        self._check_hub()
+        if self.package is not None and self.package not in PACKAGES and not MODULE_NAME.fullmatch(self.package):
             raise SettingsError(
-                f"source {self.name!r} has the package {self.package!r}", advice=did_you_mean(self.package, PACKAGES)
+                f"source {self.name!r} has the package {self.package!r}, which no package is called",
+                advice="give the name that Python imports, such as yaml or xml.dom",
             )
         if self.fields and self.mapping:
             raise SettingsError(f"source {self.name!r} has fields and a mapping", advice="put all in the mapping")
@@ -119,6 +144,26 @@ class Source:
         if self.epochs is not None and not self.epochs > 0:
             raise SettingsError(f"source {self.name!r} has {self.epochs} epochs", advice="epochs is a number above 0")
 
+    def _check_hub(self) -> None:
+        wanted = {"subset": self.subset, "split": self.split, "hub_files": self.hub_files, "revision": self.revision,
+                  "bytes": self.bytes}  # fmt: skip
+        said = [name for name, value in wanted.items() if value]
+        if self.hub is None and said:
+            raise SettingsError(
+                f"source {self.name!r} has {' and '.join(said)}, and no hub", advice="set hub to a dataset's name"
+            )
+        if self.hub_files and (self.subset or self.split):
+            raise SettingsError(
+                f"source {self.name!r} has hub_files and a subset or split", advice="hub_files alone says which files"
+            )
+        amount(self.bytes)
+        if self.hub is not None:
+            check_names(self.name, self.hub, self.revision)
+
+    def wanted(self) -> Wanted:
+        """Which files of a dataset on the hub are read."""
+        return Wanted(subset=self.subset, split=self.split, files=self.hub_files)
+
     def layout(self) -> Layout | None:
         """What the fields of its rows mean; None where that is to be guessed."""
         if self.fields in ((), ("messages",)):
@@ -138,6 +183,11 @@ class Source:
             found[name] = None if value == "off" else float(value)
         Criteria(kind=self.kind, limits=found)  # refuses names that nothing measures
         return found
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is of the embedded corpus, which is skipped where a machine lacks it; one's own never is."""
+        return self.package in PACKAGES
 
     def record(self) -> dict[str, object]:
         """What a shard's manifest says of the source: what it is, not where it lies or how often it is read."""
@@ -195,8 +245,19 @@ class OpenedSource:
 def open_source(source: Source) -> OpenedSource:
     """Finds the source's text; raises SourceError when there is none."""
     left_alone = ""
+    if source.scenes is not None:
+        raise SourceError(
+            f"the scenes of source {source.name!r} are written when a run prepares its text",
+            advice=f"coldframe corpus scenes {source.scenes} --out FOLDER writes them now",
+        )
     if source.package is not None:
         fingerprint, num_bytes, reader = open_package(source.package)
+    elif source.git is not None:
+        fingerprint, num_bytes, reader = open_commits(source.git)
+    elif source.hub is not None:
+        fingerprint, num_bytes, reader = open_hub(
+            source.hub, source.revision, source.wanted(), source.bytes, source.layout()
+        )
     elif is_corpus(path := Path(source.path or "").expanduser()):
         fingerprint, num_bytes, reader = open_corpus(path)
     else:
@@ -229,7 +290,7 @@ def open_sources(sources: Sequence[Source]) -> tuple[tuple[OpenedSource, ...], t
         try:
             opened.append(open_source(source))
         except SourceError as error:
-            if source.package is None:
+            if not source.is_embedded:
                 raise
             _log.warning("source %s is skipped: %s", source.name, error)
             skipped.append((source.name, error.message))

@@ -28,7 +28,9 @@ from coldframe.corpus.messages import conversation
 from coldframe.errors import CorpusError
 
 DOCUMENTS = "documents.jsonl.zst"
-FILTER, DEDUP, CONTAMINATION = (f"attributes/{name}.jsonl" for name in ("filter", "dedup", "contamination"))
+TEACHER, FILTER, DEDUP, CONTAMINATION = (
+    f"attributes/{name}.jsonl" for name in ("teacher", "filter", "dedup", "contamination")
+)
 _LEVEL = 3
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from tyro.conf import Positional
 
 from coldframe.corpus.contamination import Contaminated, find_contamination
+from coldframe.corpus.curation.accept import accept
+from coldframe.corpus.curation.curate import curate
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.dialogue.books import extract
 from coldframe.corpus.dialogue.exchanges import GAP
@@ -21,9 +23,10 @@ from coldframe.corpus.filtering import filter_documents
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import ingest
 from coldframe.corpus.reading.paths import first_layouts, open_files
+from coldframe.corpus.report import folders_under
 from coldframe.corpus.sources import KINDS, Source, last_year, plain_names
 from coldframe.corpus.store import Manifest, is_corpus, read_manifest
-from coldframe.errors import UsageError, did_you_mean
+from coldframe.errors import CorpusError, UsageError, did_you_mean
 
 Progress = Callable[[str, float], None]
 
@@ -44,6 +47,20 @@ class CorpusIngest:
 
     paths: Positional[tuple[Path, ...]]
     """Files or folders, each a source."""
+    git: bool = False
+    """The paths are Git repositories: their commit messages are the text."""
+    hub: bool = False
+    """The paths are datasets on the Hugging Face hub, owner/name, or folders like them."""
+    subset: str = ""
+    """Of a dataset on the hub, the part that its card calls a config."""
+    split: str = ""
+    """Of a dataset on the hub, the split; train where there is one."""
+    hub_files: str = ""
+    """Of a dataset on the hub, which files instead: a pattern such as data/2024/*.parquet."""
+    revision: str = ""
+    """Of a dataset on the hub, a branch, tag or commit; main unless given."""
+    bytes: str = ""
+    """Of a dataset on the hub, about how much text to take, such as 2GB."""
     out: Path
     """Where the documents go; with several inputs each gets a folder there."""
     kind: str = "prose"
@@ -74,6 +91,8 @@ class CorpusFilter:
 
     paths: Positional[tuple[Path, ...]]
     """Files or folders of text, or folders of documents that `ingest` made."""
+    git: bool = False
+    """Of the paths those that hold no documents are Git repositories: their commit messages are the text."""
     kind: str = ""
     """What the text is like, which decides the limits; needed for raw text."""
     out: Path | None = None
@@ -128,6 +147,28 @@ class CorpusDialogue:
     """Only warnings and errors."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusCurate:
+    """Look at a corpus from all sides, and at what could be added: quality, topics, styles, balance, proposals."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Folders of documents."""
+    candidate: tuple[Path, ...] = ()
+    """Folders of documents that could be added."""
+    tokens: float | None = None
+    """Training tokens of the run that is planned, to say how often text would be read."""
+    accept: tuple[int, ...] = ()
+    """The number of a proposal to write into the recipe."""
+    recipe: Path | None = None
+    """The recipe that an accepted proposal is written into."""
+    why: str = ""
+    """Why it is accepted; it stands in the recipe."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """Only warnings and errors."""
+
+
 def look_at_sources(verb: CorpusSources) -> dict[str, Any]:
     """Which files each input holds, and how the fields of rows would be understood."""
     found = []
@@ -151,7 +192,14 @@ def ingest_inputs(verb: CorpusIngest, progress: Progress = lambda what, done: No
         Source(
             name=name,
             kind=_kind(verb.kind),
-            path=str(path),
+            path=None if verb.git or verb.hub else str(path),
+            git=str(path) if verb.git else None,
+            hub=str(path.absolute() if path.is_dir() else path) if verb.hub else None,
+            subset=verb.subset,
+            split=verb.split,
+            hub_files=verb.hub_files,
+            revision=verb.revision,
+            bytes=verb.bytes or None,
             licence=verb.licence,
             language=verb.language,
             dates=verb.dates,
@@ -254,6 +302,31 @@ def extract_dialogue(verb: CorpusDialogue, progress: Progress = lambda what, don
     }
 
 
+def curate_corpus(verb: CorpusCurate, progress: Progress = lambda what, done: None) -> dict[str, Any]:
+    """What is to be seen in a corpus; an accepted proposal becomes a source of a recipe."""
+    if verb.accept and (verb.recipe is None or not verb.why):
+        raise UsageError("a proposal is accepted into a recipe, with a reason", advice="give --recipe FILE and --why")
+    folders = [folder for path in verb.paths for folder in folders_under(path)]
+    candidates = [folder for path in verb.candidate for folder in folders_under(path)]
+    if not folders:
+        raise CorpusError(
+            f"{verb.paths[0]} holds no corpus", advice="coldframe corpus ingest makes one of files and folders"
+        )
+    steps: list[str] = []
+
+    def told(what: str) -> None:
+        progress(what, len(steps) / 5)
+        steps.append(what)
+
+    found = curate(folders, candidates, training_tokens=verb.tokens, told=told)
+    progress("done", 1.0)
+    accepted = []
+    for number in verb.accept:
+        assert verb.recipe is not None
+        accepted.append(accept(found.proposals, number, verb.recipe, verb.why))
+    return {**found.as_json(), "accepted": accepted}
+
+
 def _middle(path: Path, number: int) -> list[str]:
     """Some lines from the middle of a file."""
     with path.open(encoding="utf-8") as file:
@@ -272,7 +345,13 @@ def _documents(verb: CorpusFilter, progress: Progress) -> list[Path]:
     if raw and not verb.kind:
         raise UsageError(f"of {raw[0]} nobody said what it is like", advice=f"give --kind, one of {', '.join(KINDS)}")
     sources = [
-        Source(name=name, kind=_kind(verb.kind), path=str(path), language=verb.language or "en")
+        Source(
+            name=name,
+            kind=_kind(verb.kind),
+            path=None if verb.git else str(path),
+            git=str(path) if verb.git else None,
+            language=verb.language or "en",
+        )
         for path, name in zip(raw, _names(raw, ""), strict=True)
     ]
     folders = [path for path in verb.paths if path not in raw]

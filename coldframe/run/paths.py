@@ -14,7 +14,13 @@ from coldframe.run.lock import holder
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: What stands beside the runs: what they share, and the explorer's database with SQLite's own files.
 RESERVED = frozenset(
-    {"corpus", "shards", "tokenizers", *(f"conversations.db{end}" for end in ("", "-wal", "-shm", "-journal"))}
+    {
+        "corpus",
+        "datasets",
+        "shards",
+        "tokenizers",
+        *(f"conversations.db{end}" for end in ("", "-wal", "-shm", "-journal")),
+    }
 )
 
 

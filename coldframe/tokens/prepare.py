@@ -108,7 +108,7 @@ def prepare(
         try:
             shards, report = _shards(source, bounds[source.name], tokenizer, folder, held_out, progress)
         except SourceError as error:
-            if source.source.package is None:
+            if not source.source.is_embedded:
                 raise
             _log.warning("source %s is skipped: %s", source.name, error)
             empty.append((source.name, error.message))
@@ -141,7 +141,7 @@ def _bound(source: OpenedSource, share: float) -> int:
 def _check_for_text(source: OpenedSource) -> None:
     """Refuses a user's own source without any text before time is spent on the others."""
     quarantine = Quarantine()
-    if source.source.package is None and next(source.documents(quarantine), None) is None:
+    if not source.source.is_embedded and next(source.documents(quarantine), None) is None:
         raise SourceError(
             f"source {source.name!r} has no readable text ({quarantine})",
             advice="add text, name its fields, or leave it out",

@@ -198,3 +198,29 @@ def test_killed_and_started_again_ends_the_same(tmp_path):
     killed = open_clean([source(texts)], tmp_path / "killed", context=512)
     assert places(killed) == places(straight)
     assert killed.opened[0].fingerprint == straight.opened[0].fingerprint
+
+
+def test_conversations_out_of_a_folder_of_documents(tmp_path):
+    (tmp_path / "book.txt").write_text(
+        '"Where is it?" asked Anna.\n\n"In the well, where it always was," said the boy.\n'
+    )
+    ingest(source(tmp_path / "book.txt"), tmp_path / "made")
+    wanted = source(tmp_path / "made", kind="dialogue", dialogue=200)
+    [document] = open_clean([wanted], tmp_path / "corpus", context=512).opened[0].documents(Quarantine())
+    assert [message.role for message in document.messages] == ["user", "assistant"]
+    assert not (tmp_path / "made" / "attributes").exists(), "the books keep what is said of them"
+
+
+def test_a_dataset_that_was_fetched_is_judged_by_each_run_in_its_own_way(tmp_path):
+    box = tmp_path / "box"
+    box.mkdir()
+    lines = [{"text": f"{GOOD} It was day {n}, and the day was {n} hours long."} for n in range(5)] + [{"text": LOOP}]
+    (box / "train.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    hub = Source(name="texts", kind="prose", hub=str(box))
+    runs = tmp_path / "runs"
+    clean = open_clean([hub], runs / "corpus", context=512, dedup=False)
+    assert len(places(clean)) == 5
+    strict = Source(name="texts", kind="prose", hub=str(box), limits={"num_words": 1000})
+    with pytest.raises(SourceError, match="drop all 6 documents"):
+        open_clean([strict], runs / "corpus", context=512, dedup=False)
+    assert len(places(clean)) == 5

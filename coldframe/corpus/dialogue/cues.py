@@ -29,7 +29,8 @@ _ADVERBS = (
 )
 _SPEAKER = rf"(?:(?P<pronoun>{_PRONOUN})|(?P<name>{_NAME})|(?P<noun>{_NOUN}))"
 SAID_X = re.compile(
-    rf"[\s,—–-]*(?P<verb>{_VERB})\s+(?:(?P<pronoun>{_PRONOUN})|(?P<name>{_NAME})|(?P<noun>{_NOUN})(?=[\s,.;:—–-]))"
+    rf"[\s,—–-]*(?P<verb>{_VERB})\s+(?:(?P<pronoun>{_PRONOUN})|(?P<name>{_NAME})"
+    rf"|(?P<noun>{_NOUN}(?=[,.;:—–-])|{_NOUN}(?=\s)))"
 )
 """`said Holmes`, right after speech."""
 X_SAID = re.compile(rf"[\s,—–-]*(?:and |but |for |as |so |then )?{_SPEAKER},?\s+{_ADVERBS}(?P<verb>{_VERB})\b")

@@ -46,9 +46,11 @@ _SPEECH_ENDS = frozenset(".,!?;:…—-–_)*'’”»")
 def distances(text: str, paragraphs: list[Paragraph], turns: list[Turn], genders: dict[str, str]) -> list[int]:
     """From each turn to the next; `FAR` where the next cannot be its answer."""
     called = [_called(turn.said(text)) for turn in turns]
+    sound = [_is_speech(text, turn) for turn in turns]
     found = []
     for number in range(len(turns) - 1):
-        far = _narration(text, paragraphs, turns[number], turns[number + 1])
+        both = sound[number] and sound[number + 1]
+        far = _narration(text, paragraphs, turns[number], turns[number + 1]) if both else FAR
         if far < _TOO_FAR:
             signs = set(_signs(text, turns, number, genders, called))
             far = FAR if "same_name" in signs else far + sum(POINTS[sign] for sign in signs)
@@ -64,7 +66,7 @@ def genders_of(text: str, turns: list[Turn]) -> dict[str, str]:
 def _narration(text: str, paragraphs: list[Paragraph], one: Turn, two: Turn) -> int:
     """Characters between two turns that tell neither who said the first nor belong to the second."""
     between = paragraphs[one.last + 1 : two.first]
-    if any(paragraph.heading for paragraph in between) or not (_is_speech(text, one) and _is_speech(text, two)):
+    if any(paragraph.heading for paragraph in between):
         return FAR
     start, end = min(one.spans[-1][1] + 1, paragraphs[one.last].end), paragraphs[one.last].end
     tag = SAID_X.match(text, start, end) or X_SAID.match(text, start, end) if end - start > 3 else None

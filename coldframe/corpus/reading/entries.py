@@ -125,7 +125,7 @@ def entries(path: Path, place: str, known: Callable[[str], bool], quarantine: Qu
     """
     ending, packing = kind_of(path.name)
     if ending not in ARCHIVES:
-        yield Entry(path, place, ending, partial(_opened, lambda: path.open("rb"), packing), on_disk=not packing)
+        yield Entry(path, place, ending, partial(opened, lambda: path.open("rb"), packing), on_disk=not packing)
         return
     others: Counter[str] = Counter()
     num_before, is_empty = quarantine.count, True
@@ -148,7 +148,8 @@ def entries(path: Path, place: str, known: Callable[[str], bool], quarantine: Qu
 
 
 @contextmanager
-def _opened(open_file: Callable[[], IO[bytes]], packing: str) -> Iterator[IO[bytes]]:
+def opened(open_file: Callable[[], IO[bytes]], packing: str) -> Iterator[IO[bytes]]:
+    """A file's bytes, uncompressed; of text in UTF-16 as UTF-8."""
     with closing(open_file()) as file:  # what unpacks it would leave it open
         yield utf8(_PACKED[packing](file) if packing else file)
 
@@ -172,7 +173,7 @@ def _zipped(
             elif member.flag_bits & 1:
                 quarantine.add(f"{place}: {member.filename}", "is encrypted")
             else:
-                open_member = partial(_opened, partial(archive.open, member), inner)
+                open_member = partial(opened, partial(archive.open, member), inner)
                 yield Entry(path, f"{place}: {member.filename}", ending, open_member)
 
 
@@ -212,7 +213,7 @@ def _tarred(
     path: Path, packing: str, place: str, known: Callable[[str], bool], others: Counter[str], quarantine: Quarantine
 ) -> Iterator[Entry]:
     with (
-        _opened(lambda: path.open("rb"), packing) as file,
+        opened(lambda: path.open("rb"), packing) as file,
         _Tar.open(fileobj=cast(Any, Unending(file)), mode="r|", ignore_zeros=True, tarinfo=_Header) as archive,
     ):
         for member in archive:
@@ -223,7 +224,7 @@ def _tarred(
             if content is None:
                 others[os.path.splitext(member.name)[1].lower() or "without an ending"] += 1
                 continue
-            open_member = partial(_opened, partial(_taken, content), inner)
+            open_member = partial(opened, partial(_taken, content), inner)
             yield Entry(path, f"{place}: {shown(member.name)}", ending, open_member)
         if archive.num_strange:
             quarantine.add(place, f"{archive.num_strange:,} blocks are damaged: what began there is lost")

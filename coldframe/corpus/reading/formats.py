@@ -18,7 +18,8 @@ from coldframe.corpus.reading.tables import parquet_rows, table_rows
 Rows = Callable[[Entry, Quarantine], Iterator[Row]]
 Told = Callable[[str, Layout], None]
 """Told which layout a file of rows is read with: (place, layout)."""
-_GUESS_ROWS = 50
+GUESS_ROWS = 50
+"""Rows by which a file's fields are understood."""
 _PAGE = 1 << 24
 """Bytes of a page of markup, or of a part of a book."""
 _BOOK = 1 << 28
@@ -38,7 +39,7 @@ def documents_of(
         else:
             num_before = quarantine.count
             rows = _until_damage(read(entry, quarantine), entry.place, quarantine)
-            first = list(itertools.islice(rows, _GUESS_ROWS))
+            first = list(itertools.islice(rows, GUESS_ROWS))
             if not first:
                 if quarantine.count == num_before:
                     quarantine.add(entry.place, "holds no rows")
@@ -47,7 +48,7 @@ def documents_of(
             told(entry.place, layout)
             yield from laid_out(itertools.chain(first, rows), layout, quarantine)
     except DAMAGE as error:
-        _set_aside(error, entry.place, quarantine)
+        set_aside(error, entry.place, quarantine)
 
 
 def pieces_of(entry: Entry, quarantine: Quarantine) -> Iterator[tuple[str, str]]:
@@ -63,7 +64,7 @@ def pieces_of(entry: Entry, quarantine: Quarantine) -> Iterator[tuple[str, str]]
             for piece in _strings(row):
                 yield place, piece
     except DAMAGE as error:
-        _set_aside(error, entry.place, quarantine)
+        set_aside(error, entry.place, quarantine)
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -84,12 +85,13 @@ def _until_damage(rows: Iterator[Row], place: str, quarantine: Quarantine) -> It
     try:
         yield from rows
     except DAMAGE as error:
-        _set_aside(error, place, quarantine)
+        set_aside(error, place, quarantine)
 
 
-def _set_aside(error: Exception, place: str, quarantine: Quarantine) -> None:
+def set_aside(error: Exception, place: str, quarantine: Quarantine) -> None:
+    """Set aside what is damaged from here on; raises what is the system's refusal and no damage."""
     if isinstance(error, OSError) and error.errno is not None:
-        raise error  # the system's refusal, not the file's damage
+        raise error
     quarantine.add(place, f"cannot be read on from here: {error or type(error).__name__}")
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from coldframe.corpus.documents import Document, clean_text
+from coldframe.corpus.reading.labelled import asked_in, is_labelled, turns_of
 from coldframe.corpus.reading.pages import without_tags
-from coldframe.corpus.reading.turns import TURNS, checked, keys_of, messages_of, text_of
+from coldframe.corpus.reading.turns import TURNS, checked, keys_of, messages_of, pair_of, text_of, turns_of_pairs
 from coldframe.errors import SettingsError, did_you_mean
 
 QUESTION = ("instruction", "prompt", "question", "query", "input", "user", "human", "q", "problem", "request")
@@ -23,6 +24,10 @@ _MORE = ("input", "context")
 TITLE = ("title", "subject", "headline", "name", "word", "lemma", "term", "members", "heading")
 TEXT = ("text", "content", "body", "doc", "document", "article", "story", "markdown", "passage", "description",
         "definition", "gloss", "abstract", "summary", "message", "utterance", "sentence", "example")  # fmt: skip
+_OF_PAIRS = ("instances", "pairs", "exchanges", "qa", "qas", "data", "rounds")
+"""Names under which a list of exchanges may stand, beside those of turns."""
+_BEFORE_PAIRS = ("instruction", "context", "passage", "story", "article")
+"""Fields beside such a list that belong to its first question."""
 _NUMBERED = re.compile(r"(.*?)(\d{1,9})$")
 _MOST_FIELDS = 1_000_000
 _FEWEST_COLUMNS = 4
@@ -36,7 +41,7 @@ class Layout:
     text: tuple[str, ...] = ()
     """Fields that make the text, joined by an empty line."""
     turns: str = ""
-    """The field that holds a list of turns."""
+    """The field that holds a list of turns, or of exchanges, or a text with a label before each turn."""
     role: str = ""
     """In a turn, who speaks."""
     said: str = ""
@@ -88,13 +93,18 @@ class Layout:
 
     def _is_text_only(self, row: object) -> bool:
         """Whether a row of a table of conversations, where nobody said so, is none but has a text."""
-        return self.guessed and isinstance(row, Mapping) and not row.get(self.turns) and bool(row.get("text"))
+        if not self.guessed or not self.turns or not isinstance(row, Mapping):
+            return False
+        turns = row.get(self.turns)
+        return turns_of(turns) is None if isinstance(turns, str) and turns else not turns and bool(row.get("text"))
 
     def _texts(self, row: object) -> list[str]:
         names = self.text or (("text",) if self.turns else ())
         if not names:
             return list(_leaves(row))
         row = _fields(row)
+        if self.turns and row.get(self.turns):
+            names = (self.turns,)
         found = []
         for name in names:
             try:
@@ -107,6 +117,8 @@ class Layout:
         return [text for text in found if text.strip()]
 
     def _messages(self, row: object) -> tuple[Any, ...]:
+        if isinstance(row, Sequence) and any(keys_of(value) or pair_of(value) for value in row):
+            return self._listed(row, "")
         if isinstance(row, Sequence):
             return checked(_alternating([text_of(value) for value in row]))
         row = _fields(row)
@@ -114,15 +126,24 @@ class Layout:
             return checked(_alternating([text_of(row[name]) for name in self.columns if row.get(name)]))
         if self.turns:
             turns = row.get(self.turns)
+            if isinstance(turns, str) and (found := turns_of(turns)):
+                return checked([turn for turn in found if turn["content"]])
             if not isinstance(turns, Sequence) or isinstance(turns, str) or not turns:
                 raise ValueError(f"has no list of turns in {self.turns!r}")
             last = row.get(self.answer) if self.answer else None
             turns = [*turns, last] if last else turns
-            if all(isinstance(turn, str) for turn in turns):
-                return checked(_alternating([clean_text(turn) for turn in turns]))
-            role, said = self._keys(turns)
-            return messages_of(turns, role, said)
+            first = "\n\n".join(text_of(row[name]) for name in self.question if row.get(name))
+            return self._listed(turns, first)
         return self._pair(row)
+
+    def _listed(self, turns: Sequence[object], first: str) -> tuple[Any, ...]:
+        """A list of turns; `first` is asked before them."""
+        if all(isinstance(turn, str) for turn in turns):
+            return checked(_alternating([clean_text(str(turn)) for turn in turns]))
+        if not self.role and any(map(pair_of, turns)):
+            return checked(turns_of_pairs(turns, first))
+        role, said = self._keys(turns)
+        return messages_of(turns, role, said)
 
     def _keys(self, turns: Sequence[object]) -> tuple[str, str]:
         if self.role and self.said:
@@ -149,6 +170,9 @@ class Layout:
         if not any(text.strip() for text in asked):
             raise ValueError(f"has no question in {' + '.join(map(repr, self.question))}")
         items = [{"role": "system", "content": text_of(row[self.system])}] if row.get(self.system) else []
+        before = asked_in(asked[0]) if len(asked) == 1 else None
+        if before:
+            return checked([*items, *before, {"role": "assistant", "content": text_of(answer)}])
         items.append({"role": "user", "content": "\n\n".join(text for text in asked if text.strip())})
         return checked([*items, {"role": "assistant", "content": text_of(answer)}])
 
@@ -188,13 +212,19 @@ def guess(rows: Sequence[object]) -> Layout:
     if not table:
         return Layout(columns=("1", "2"), guessed=True) if _are_lists(rows) else Layout(guessed=True)
     names = list(dict.fromkeys(str(name) for row in table for name in row))
+    if names == [str(number) for number in range(1, len(names) + 1)]:  # a table that names no columns
+        wordy = _of_words(table, names)
+        return Layout(columns=wordy, guessed=True) if len(wordy) > 1 else Layout(text=tuple(names), guessed=True)
     by_name = {name.lower(): name for name in names}
     turns = _turns(table, names)
     chosen = by_name.get("chosen") if any(row.get("rejected") is not None for row in table) else None
     good = next((name for name in names if name.lower() == "label" and _is_rating(table, name)), "")
     if turns:
         role, said = next((found for row in table for found in [_of_list(row.get(turns))] if found), ("", ""))
-        return Layout(turns=turns, role=role, said=said, answer=chosen or "", good=good, guessed=True)
+        first = [by_name[name] for name in _BEFORE_PAIRS if turns.lower() in _OF_PAIRS and name in by_name]
+        return Layout(
+            turns=turns, role=role, said=said, question=tuple(first), answer=chosen or "", good=good, guessed=True
+        )
     answers = [by_name[name] for name in ANSWER if name in by_name and _is_said(table, by_name[name])]
     answer = chosen or next(iter(answers), None)
     question = [by_name[name] for name in QUESTION if name in by_name and by_name[name] != answer]
@@ -203,6 +233,10 @@ def guess(rows: Sequence[object]) -> Layout:
         system = by_name.get("system") or by_name.get("system_prompt") or ""
         return Layout(question=(question[0], *more), answer=answer, system=system, good=good, guessed=True)
     columns = _numbered(names)
+    labelled = [chosen] if chosen else [by_name[name] for name in (*TEXT, *QUESTION, *TURNS) if name in by_name]
+    whole = next((name for name in labelled if is_labelled([row.get(name) for row in table])), "")
+    if whole:
+        return Layout(turns=whole, good=good, guessed=True)
     if columns:
         return Layout(columns=columns, guessed=True)
     return Layout(text=_text_fields(table, by_name), guessed=True)
@@ -224,11 +258,21 @@ def _turns(table: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> str:
     """The field that holds turns, the likeliest name first."""
     order = [name for usual in TURNS for name in names if name.lower() == usual]
     order += [name for name in names if name not in order and any(usual in name.lower() for usual in TURNS[:3])]
+    order += [name for name in names if name.lower() in _OF_PAIRS]
     for name in order:
         values = [row[name] for row in table if row.get(name)]
-        if values and all(isinstance(value, list) for value in values) and any(map(_of_list, values)):
+        if values and all(isinstance(value, list) for value in values) and any(map(_are_turns, values)):
             return name
     return ""
+
+
+def _are_turns(value: object) -> bool:
+    return _of_list(value) is not None or (isinstance(value, list) and any(map(pair_of, value)))
+
+
+def _of_words(table: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> tuple[str, ...]:
+    """The columns that mostly hold several words."""
+    return tuple(name for name in names if sum(" " in str(row.get(name)).strip() for row in table) * 2 >= len(table))
 
 
 def _of_list(value: object) -> tuple[str, str] | None:

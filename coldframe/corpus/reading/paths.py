@@ -22,7 +22,7 @@ from coldframe.errors import SourceError
 _log = logging.getLogger("coldframe")
 _LOOK_AT = 5
 """Files of each kind that are looked at before all are read."""
-_VERSION = 5
+VERSION = 6
 """Raised when the same files give other documents, so that prepared shards are made again."""
 
 
@@ -49,7 +49,7 @@ def open_path(path: str, layout: Layout | None) -> tuple[str, int, Reader, str]:
     for file in files:
         stat = file.stat()
         stats.append((file.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns))
-    known_by = [_VERSION, os.path.realpath(root), dataclasses.asdict(layout) if layout else None, stats]
+    known_by = [VERSION, os.path.realpath(root), dataclasses.asdict(layout) if layout else None, stats]
     fingerprint = xxhash.xxh3_128_hexdigest(json.dumps(known_by).encode())
 
     told: set[str] = set()

@@ -30,6 +30,8 @@ _MAYBE_DEEP = re.compile(r"^[ \t?:-]{300}", re.MULTILINE)
 _MOST_REPEATED = 1_000_000
 """Fields that the aliases of YAML may stand for, more than it has letters."""
 _MOST_MERGED = 100
+#: What text that is no YAML raises; the last three where a tag stands over a value that it does not fit.
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError)
 LONGEST = 1 << 26
 """Bytes of a line, or of an element of a list; a longer one is no row, and memory is not for it."""
 _CHUNK = 1 << 20
@@ -226,16 +228,22 @@ def yaml_rows(entry: Entry, quarantine: Quarantine) -> Iterator[Row]:
         return
     values: list[object] = []
     try:
-        _check_depth(text)
-        for value in yaml.load_all(text, _Loader):  # noqa: S506 (a safe loader)
-            if _size(value, {}) > len(text) + _MOST_REPEATED:
-                raise ValueError("its aliases repeat too much")
-            values += [value] if value is not None else []
-    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError) as error:
-        # The last three are what a tag over a value that it does not fit raises.
+        for value in yaml_values(text):
+            values.append(value)
+    except NOT_YAML as error:
         quarantine.add(entry.place, f"is not YAML: {' '.join(str(error).split())[:200]}")
     for number, value in enumerate(values):
         yield from _inside(value, entry.place if len(values) == 1 else f"{entry.place} document {number + 1}")
+
+
+def yaml_values(text: str) -> Iterator[object]:
+    """The values of a text's documents; raises one of `NOT_YAML` when it is none."""
+    _check_depth(text)
+    for value in yaml.load_all(text, _Loader):  # noqa: S506 (a safe loader)
+        if _size(value, {}) > len(text) + _MOST_REPEATED:
+            raise ValueError("its aliases repeat too much")
+        if value is not None:
+            yield value
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -14,6 +14,8 @@ TURNS = ("messages", "conversations", "conversation", "turns", "utterances", "di
 """Names under which a list of turns usually stands, the likeliest first."""
 SPEAKER = ("role", "from", "speaker", "author", "sender", "name", "user", "participant")
 SAID = ("content", "value", "text", "utterance", "message", "body", "said")
+ASKED = ("human", "user", "instruction", "prompt", "question", "query", "input", "q")
+ANSWERED = ("assistant", "bot", "gpt", "model", "ai", "output", "response", "answer", "reply", "completion", "a")
 _ROLES = {
     "user": ("user", "human", "usr", "customer", "person", "prompter", "client", "guest", "me", "question", "student"),
     "assistant": ("assistant", "gpt", "bot", "model", "chatbot", "ai", "agent", "answer", "chatgpt", "bard", "teacher"),
@@ -31,6 +33,38 @@ def keys_of(turn: object) -> tuple[str, str] | None:
     speaker = next((key for key in SPEAKER if isinstance(turn.get(key), str | int)), None)
     said = next((key for key in SAID if key in turn and key != speaker), None)
     return (speaker, said) if speaker is not None and said is not None else None
+
+
+def pair_of(turn: object) -> tuple[str, str] | None:
+    """The fields of an exchange that say what was asked and what was answered; None when it is not one."""
+    if not isinstance(turn, Mapping) or keys_of(turn):
+        return None
+    by_name = {str(name).lower(): name for name in turn}
+    asked = next((by_name[name] for name in ASKED if name in by_name), None)
+    answered = next((by_name[name] for name in ANSWERED if name in by_name), None)
+    return (asked, answered) if asked is not None and answered is not None else None
+
+
+def turns_of_pairs(pairs: Sequence[object], first: str = "") -> list[dict[str, Any]]:
+    """The turns of a list of exchanges; `first` stands before what is asked first.
+
+    Raises:
+        ValueError: when one is none.
+    """
+    turns: list[dict[str, Any]] = []
+    for number, pair in enumerate(pairs, 1):
+        keys = pair_of(pair)
+        if keys is None or not isinstance(pair, Mapping):
+            raise ValueError(f"exchange {number} does not say what was asked and answered")
+        if number == 1 and pair.get("system"):
+            turns.append({"role": "system", "content": text_of(pair["system"])})
+        asked, answered = (text_of(pair[key]) if pair[key] is not None else "" for key in keys)
+        asked = "\n\n".join(
+            text for text in (first if not turns or turns[-1]["role"] == "system" else "", asked) if text.strip()
+        )
+        if asked.strip() and answered.strip():
+            turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    return turns
 
 
 def text_of(value: object) -> str:

@@ -1,0 +1,1 @@
+"""Scenes and rewrites from a teacher model behind an OpenAI-compatible endpoint."""
