@@ -85,6 +85,8 @@ def curation(words: str = "", sources: tuple[str, ...] = ("books", "talk")) -> d
         "gaps": [{"gap": f"answers that ask back {words}", "found": 3, "wanted": 40}],
         "proposals": [
             {"number": 1, "name": f"task{words}", "kind": "dialogue", "path": f"/data/{words}", "tokens": 2_900_000,
-             "epochs": 2.1, "fills": f"answers that ask back {words}", "measured": False},
+             "epochs": 2.1, "fills": f"answers that ask back {words}", "measured": True},
+            {"number": 2, "name": "public", "kind": "chat", "path": "someone/public", "tokens": 8e8, "epochs": 0.07,
+             "fills": "too little text", "measured": False},
         ],
     }  # fmt: skip

@@ -107,7 +107,7 @@ def test_what_curation_found(corpus: Path, runs: Path, serve: Serve, open_page: 
     keep_report(corpus, runs, "library")
     change_report(runs, "library", curation=curation())
     page = open_page(f"{serve(runs).url}/corpus/library", width=WIDE)
-    expect(page.locator("#topics-note")).to_contain_text("1,234 documents looked at; as varied as 2.6 topics")
+    expect(page.locator("#topics-note")).to_contain_text("1,234 passages looked at; as varied as 2.6 topics")
     assert page.locator(".bubble").count() == 3
     expect(page.locator(".legend")).to_contain_text("books")
     sizes = page.locator(".bubble circle").evaluate_all("all => all.map(one => Number(one.getAttribute('r')) ** 2)")
@@ -121,11 +121,16 @@ def test_what_curation_found(corpus: Path, runs: Path, serve: Serve, open_page: 
     expect(page.locator("#sources tbody tr").first.locator("td").last).to_have_text("61")
     expect(page.locator("#styles")).to_contain_text("words per sentence")
     expect(page.locator("#balance tbody tr").first).to_have_text("books50%20% to 60%45%4.32k1.50")
-    expect(page.locator("#gaps")).to_contain_text("3 found of 40 wanted")
+    expect(page.locator("#gaps")).to_contain_text("3 found, 40 wanted")
     expect(page.locator("#proposals")).to_contain_text(
         "1. add task (dialogue): about 2.9M tokens, 2.1 epochs: fills answers that ask back"
     )
-    expect(page.locator("#proposals .command")).to_have_text('coldframe corpus curate ... --accept 1 --why "..."')
+    expect(page.locator("#proposals .command")).to_have_text(
+        [
+            'coldframe corpus curate ... --accept 1 --recipe own.toml --why "..."',
+            "coldframe corpus curate ... --candidate FOLDER",
+        ]
+    )
     page.get_by_text("The same as a table").click()
     expect(page.locator("#topics tbody tr").first).to_have_text("garden, glass, rain50%90%10%")
 

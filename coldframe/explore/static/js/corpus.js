@@ -74,7 +74,7 @@ function columns(colours, qualities) {
     ["MB", (source) => fixed(source.bytes_kept / 1e6, 2), "number", (source) => told("MB", `${whole(source.bytes_kept)} bytes of UTF-8`, KEPT)],
     ["Tokens", (source) => missing(source.tokens, large), "number", (source) => told("Tokens", source.tokens === null ? "not measured" : whole(source.tokens), KEPT)],
     ["Epochs", (source) => missing(source.epochs_planned, (value) => fixed(value, 2)), "number", (source) => told("Epochs planned", source.epochs_planned ?? "not measured", "how often the kept text will be read in the training that is planned")],
-    ["Quality", (source) => missing(quality(source), (value) => fixed(value, 0)), "number", (source) => told("Quality", quality(source) ?? "not measured", source.quality === null && quality(source) !== undefined ? "the middle document of a sample" : "")],
+    ["Quality", (source) => missing(quality(source), (value) => fixed(value, 0)), "number", (source) => told("Quality", quality(source) ?? "not measured", source.quality === null && quality(source) !== undefined ? "the middle passage of a sample" : "")],
   ];
 }
 

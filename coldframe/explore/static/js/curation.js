@@ -1,7 +1,7 @@
 // What curation measured and proposes: topics, quality, style, balance, gaps. What was not measured is not shown.
 
 import { byId, el, svg } from "./dom.js";
-import { DASH, fixed, large, short, whole } from "./format.js";
+import { DASH, fixed, large, short } from "./format.js";
 import { called, clip, look, share } from "./reasons.js";
 import { showTopics } from "./topics.js";
 
@@ -54,7 +54,7 @@ function showQuality(section, quality) {
   });
   section.append(table("Quality", [["Source", "who"], ["0 to 100", "drawn"], ["Middle", "number"], ["Eight of ten", "number"]], rows, "ranges"));
   const shown = names.filter((name) => some(quality[name].examples));
-  if (shown.length) section.append(el("details", { className: "fold" }, el("summary", {}, el("h3", {}, "To look at"), el("span", { className: "quiet" }, "some documents of each source with their figures")),
+  if (shown.length) section.append(el("details", { className: "fold" }, el("summary", {}, el("h3", {}, "To look at"), el("span", { className: "quiet" }, "the worst of each source, with their figures")),
     el("ol", { className: "reasons" }, shown.map((name) => el("li", {}, el("h4", {}, called(name)), el("ul", { className: "looks" }, quality[name].examples.map(([score, where, text]) => look(where, text, fixed(score, 0)))))))));
 }
 
@@ -77,13 +77,13 @@ function showBalance(section, balance) {
 
 function showGaps(section, gaps) {
   section.append(el("ul", { className: "gaps" }, gaps.map(({ gap, found, wanted }) => el("li", {}, el("p", { dir: "auto" }, clip(String(gap))),
-    el("p", { className: "small quiet" }, `${whole(found)} found of ${whole(wanted)} wanted`),
-    svg("svg", { class: "stack", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { class: "ground", x: 0, y: 0, width: 1000, height: 6 }), svg("rect", { class: "kept", x: 0, y: 0, width: place(found ?? 0, wanted || 1), height: 6 }))))));
+    el("p", { className: "small quiet" }, `${short(found)} found, ${short(wanted)} wanted`),
+    found < wanted && svg("svg", { class: "stack", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { class: "ground", x: 0, y: 0, width: 1000, height: 6 }), svg("rect", { class: "kept", x: 0, y: 0, width: place(found ?? 0, wanted || 1), height: 6 }))))));
 }
 
 function showProposals(section, proposals) {
   section.append(el("ol", { className: "proposals" }, proposals.map((one) => el("li", {},
     el("p", {}, el("b", {}, `${one.number}. `), "add ", el("b", {}, called(one.name)), ` (${one.kind}): about ${large(one.tokens)} tokens, ${short(one.epochs)} ${one.epochs === 1 ? "epoch" : "epochs"}`, one.fills ? [": fills ", el("bdi", {}, clip(String(one.fills)))] : ""),
-    el("p", { className: "small quiet" }, el("code", {}, called(one.path ?? "")), one.measured ? " · measured" : " · estimated, not measured"),
-    el("p", {}, el("code", { className: "command" }, `coldframe corpus curate ... --accept ${one.number} --why "..."`))))));
+    el("p", { className: "small quiet" }, el("code", {}, called(one.path ?? "")), one.measured ? " · measured" : " · known by name only: get some of it, ingest it, and name it as a candidate"),
+    el("p", {}, el("code", { className: "command" }, `coldframe corpus curate ... ${one.measured ? `--accept ${one.number} --recipe own.toml --why "..."` : "--candidate FOLDER"}`))))));
 }

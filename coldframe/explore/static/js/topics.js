@@ -87,7 +87,7 @@ export function showTopics(section, note, { topics, effective_topics: effective,
   for (const topic of topics) for (const [name, part] of Object.entries(topic.by_source ?? {})) totals.set(name, (totals.get(name) ?? 0) + part * (topic.share ?? 0));
   const ranked = [...totals].sort((a, b) => b[1] - a[1]).map(([name]) => name);
   const colour = (name) => `series-${ranked.includes(name) ? Math.min(6, ranked.indexOf(name) + 1) : 6}`;
-  note.textContent = [sample?.documents && `${whole(sample.documents)} documents looked at`, effective && `as varied as ${fixed(effective, effective < 10 ? 1 : 0)} topics of one size`, "what is near is alike"].filter(Boolean).join("; ");
+  note.textContent = [sample?.documents && `${whole(sample.documents)} passages looked at`, effective && `as varied as ${fixed(effective, effective < 10 ? 1 : 0)} topics of one size`, "what is near is alike"].filter(Boolean).join("; ");
 
   const order = topics.map((topic, at) => at).sort((a, b) => (topics[b].share ?? 0) - (topics[a].share ?? 0));
   const detail = el("div", { className: "detail", id: "topic" });
