@@ -160,6 +160,8 @@ def show_report(result: Mapping[str, Any]) -> None:
             console.print(Text(f"\n{one['name']}: {reason}{count}"))
             for place, text in examples:
                 console.print(Text(f"  {place}: {' '.join(text.split())[:100]}"))
+    if result["page"]:
+        console.print(Text(f"\nas a page: {result['page']} of the explorer (coldframe explore)"))
 
 
 def show_duplicates(result: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@
     |   +-- SettingsError           a recipe, flag or value that makes no sense
     |   +-- RunNameError            a run name that is not a plain name
     |   +-- RunNotFoundError        no such run
+    |   +-- ReportNotFoundError     no such report of a corpus
     +-- SourceError                 a text source is missing, empty or unreadable
     +-- TeacherError                a teacher model does not answer, or not as it should
     +-- TokenizerError              a tokenizer is missing, damaged or does not match
@@ -72,6 +73,10 @@ class RunNameError(UsageError):
 
 class RunNotFoundError(UsageError):
     """No run of that name."""
+
+
+class ReportNotFoundError(UsageError):
+    """No report of that name, or none of this run's corpus."""
 
 
 class SourceError(ColdframeError):

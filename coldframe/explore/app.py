@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from coldframe.explore import chat, pages, requests, streams
+from coldframe.explore import chat, corpora, pages, requests, streams
 from coldframe.explore.errors import answer_errors
 from coldframe.explore.library import Library
 from coldframe.explore.security import Guard
@@ -19,7 +19,7 @@ _REFUSALS: dict[int | str, str] = {
     400: "What was asked for cannot be asked for",
     401: "The token is missing or wrong",
     403: "A page from elsewhere may not act on a run",
-    404: "No such run or address",
+    404: "No such run, report or address",
     413: "The request is too long",
     421: "The explorer does not answer to this name",
     422: "The request does not have the shape described here",
@@ -40,13 +40,14 @@ def create_app(
         version=_version(),
         docs_url=None,
         redoc_url=None,
-        description="Runs, their metrics, samples and requests, and a chat with their newest weights.",
+        description="Runs, their metrics, samples, requests and corpora, and a chat with their newest weights.",
         responses={status: {"model": ErrorAnswer, "description": meaning} for status, meaning in _REFUSALS.items()},
     )
     app.state.library = Library(runs)
     app.include_router(streams.router)
     app.include_router(requests.router)
     app.include_router(chat.router)
+    app.include_router(corpora.router)  # before a run's tables, whose address would fit its corpus.json too
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.add_middleware(Guard, token=token, cookie=cookie, host=host)

@@ -16,6 +16,7 @@ from coldframe.errors import (
     ContextFullError,
     DiskFullError,
     LockError,
+    ReportNotFoundError,
     RequestError,
     RunNotFoundError,
     UsageError,
@@ -26,6 +27,7 @@ logger = logging.getLogger("coldframe")
 
 _STATUS: tuple[tuple[type[ColdframeError], int], ...] = (
     (RunNotFoundError, 404),
+    (ReportNotFoundError, 404),
     (UsageError, 400),
     (RequestError, 400),
     (CheckpointError, 409),

@@ -20,6 +20,7 @@ from coldframe.explore.quantities import QUANTITIES
 from coldframe.explore.shapes import PlanAnswer, PlanRow, Rows, RunPage, RunsPage
 from coldframe.explore.streams import run_row
 from coldframe.explore.summary import find_setting, summarise
+from coldframe.run.paths import list_reports
 
 STATIC = Path(__file__).parent / "static"
 Table = Literal[
@@ -52,10 +53,16 @@ def list_page() -> FileResponse:
 @router.get("/.json", include_in_schema=False)
 @router.get("/runs.json")
 def runs_json(request: Request) -> RunsPage:
-    """Every run: how it stands, its loss so far."""
+    """Every run: how it stands, its loss so far; and the reports of corpora that stand alone."""
     library: Library = request.app.state.library
     rows = [run_row(library, view) for view in library.views()]
-    return RunsPage(folder=str(library.runs.absolute()), time=time.time(), runs=rows, quantities=QUANTITIES)
+    return RunsPage(
+        folder=str(library.runs.absolute()),
+        time=time.time(),
+        runs=rows,
+        reports=list_reports(library.runs),
+        quantities=QUANTITIES,
+    )
 
 
 @router.get("/runs/{name}.json")
@@ -72,6 +79,7 @@ def run_json(request: Request, name: str) -> RunPage:
         counts=cursor.ids,
         segments=view.rows("segments"),
         clip_norm=clip if isinstance(clip, (int, float)) else None,
+        corpus=view.folder.corpus_report.is_file(),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coldframe.corpus.report import SourceReport
 from coldframe.explore.conversations import Conversation, Message, Mode
 from coldframe.explore.quantities import Quantity
 from coldframe.explore.summary import Summary
@@ -40,17 +41,19 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsPage:
-    """The list of runs."""
+    """The list of runs, and the names of the reports of corpora that stand alone."""
 
     folder: str
     time: float
     runs: list[RunRow]
+    reports: list[str]
     quantities: dict[str, Quantity]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
-    """One run: how it stands, what its numbers mean, and the cursor from which its stream goes on."""
+    """One run: how it stands, what its numbers mean, the cursor from which its stream goes on, and whether there is a
+    report of its corpus."""
 
     summary: Summary
     quantities: dict[str, Quantity]
@@ -58,6 +61,7 @@ class RunPage:
     counts: dict[str, int]
     segments: list[dict[str, Any]]
     clip_norm: float | None
+    corpus: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,15 @@ class PlanAnswer:
     """The resolved plan, row by row."""
 
     rows: list[PlanRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusAnswer:
+    """What became of each source of a corpus, as it was written down; where it was curated, with what that found."""
+
+    made: float
+    sources: list[SourceReport]
+    curation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

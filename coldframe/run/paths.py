@@ -1,4 +1,4 @@
-"""Where things stand in a run folder, and which names a run may have."""
+"""Where things stand in a run folder and beside the runs, and which names they may have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from coldframe.errors import RunNameError, RunNotFoundError, did_you_mean
+from coldframe.errors import ReportNotFoundError, RunNameError, RunNotFoundError, UsageError, did_you_mean
 from coldframe.run.durable import fsync_folder
 from coldframe.run.lock import holder
 
@@ -30,16 +30,18 @@ def check_run_name(name: str) -> str:
     Raises:
         RunNameError: for anything but letters, digits, dot, dash and underscore (at most 64, not starting with a dot).
     """
-    if not _NAME.fullmatch(name):
-        raise RunNameError(
-            f"{name!r} cannot be the name of a run",
-            advice="use letters, digits, '.', '-' and '_' (at most 64, beginning with a letter or digit)",
-        )
-    if name.endswith(".json"):  # a page's twin has its address and this ending
-        raise RunNameError(f"{name!r} cannot be the name of a run", advice="leave the ending .json out")
+    if advice := _plainer(name):
+        raise RunNameError(f"{name!r} cannot be the name of a run", advice=advice)
     if name in RESERVED:
         raise RunNameError(f"{name!r} is kept for what runs share", advice="choose another name")
     return name
+
+
+def _plainer(name: str) -> str:
+    """What to change in a name that is not a plain one; empty when it is."""
+    if not _NAME.fullmatch(name):
+        return "use letters, digits, '.', '-' and '_' (at most 64, beginning with a letter or digit)"
+    return "leave the ending .json out" if name.endswith(".json") else ""  # a page's twin has its address and .json
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,39 @@ def list_runs(runs: Path | str = "runs") -> list[RunFolder]:
         return []
     folders = (RunFolder(path) for path in root.iterdir() if _is_run_name(path.name))
     return sorted((folder for folder in folders if folder.is_there), key=lambda folder: folder.name)
+
+
+def report_file(name: str, runs: Path | str = "runs") -> Path:
+    """Where the report of a corpus that stands alone is kept; it may not exist yet.
+
+    Raises:
+        UsageError: when the name is not a plain one, by the rules for a run's.
+    """
+    if advice := _plainer(name):
+        raise UsageError(f"{name!r} cannot be the name of a report", advice=advice)
+    return Path(runs) / "corpus" / "reports" / f"{name}.json"
+
+
+def find_report(name: str, runs: Path | str = "runs") -> Path:
+    """The file of a report that exists.
+
+    Raises:
+        UsageError: when the name is not a plain one.
+        ReportNotFoundError: when there is no such report, with the nearest names.
+    """
+    path = report_file(name, runs)
+    if not path.is_file():
+        raise ReportNotFoundError(
+            f"no report {name!r} under {os.fspath(path.parent)!r}",
+            advice=f"{did_you_mean(name, list_reports(runs))} (coldframe corpus report PATHS --page NAME keeps one)",
+        )
+    return path
+
+
+def list_reports(runs: Path | str = "runs") -> list[str]:
+    """The names of all reports of corpora that stand alone."""
+    paths = (Path(runs) / "corpus" / "reports").glob("*.json")
+    return sorted(path.stem for path in paths if not _plainer(path.stem) and path.is_file())
 
 
 def _is_run_name(name: str) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from coldframe.corpus.documents import Quarantine
-from coldframe.corpus.report import folders_under, report
+from coldframe.corpus.report import folders_under, report, save_report
 from coldframe.corpus.sources import EMBEDDED, OpenedSource, Source, open_sources, plain_names
 from coldframe.errors import CorpusError, SourceError
+from coldframe.run.paths import report_file
 from coldframe.tokens.holdout import held_out_texts
 from coldframe.tokens.sample import sample_budgets, training_sample
 from coldframe.tokens.tokenizer import Tokenizer, check_vocab_size
@@ -64,6 +65,10 @@ class CorpusReport:
     """A tokenizer's JSON file, to count the tokens of what is kept."""
     tokens: float | None = None
     """Training tokens of the run that is planned, to say how often the text will be read."""
+    page: str | None = None
+    """A name under which the report is kept, for a page of the explorer."""
+    runs: str = "runs"
+    """Folder that holds the runs, where the explorer finds the report."""
     json: bool = False
     """End with one line of JSON on standard output."""
     quiet: bool = False
@@ -73,7 +78,8 @@ class CorpusReport:
 def report_corpus(
     settings: CorpusReport, progress: Callable[[str, float], None] = lambda what, done: None
 ) -> dict[str, object]:
-    """A line for each source, read off the documents and the verdicts beside them."""
+    """A line for each source, read off the documents and the verdicts beside them; kept for the explorer on request."""
+    kept = report_file(settings.page, settings.runs) if settings.page is not None else None  # before any text is read
     folders = [folder for path in settings.paths for folder in folders_under(path)]
     if not folders:
         raise CorpusError(
@@ -93,7 +99,11 @@ def report_corpus(
         told=tell,
     )
     progress("reading the verdicts", 1.0)
-    return {"sources": [dataclasses.asdict(source) for source in sources]}
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save_report(kept, sources)
+    page = f"/corpus/{settings.page}" if kept is not None else None
+    return {"sources": [dataclasses.asdict(source) for source in sources], "page": page}
 
 
 def train_tokenizer(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastapi.routing import APIRoute
 
-from coldframe.explore import chat, pages, requests, streams
+from coldframe.explore import chat, corpora, pages, requests, streams
 from coldframe.explore.pages import STATIC
 from tests.explore.conftest import Served
 from tests.explore.made import make_run
@@ -21,6 +21,7 @@ Serve = Callable[..., Served]
 def test_the_list_and_its_twin(runs: Path, serve: Serve) -> None:
     client = serve(runs).client
     assert client.get("/runs.json").json()["runs"] == []
+    assert client.get("/runs.json").json()["reports"] == []
     make_run(runs, "a", steps=40)
     make_run(runs, "b", status=None)
     page = client.get("/.json").json()
@@ -105,7 +106,7 @@ def test_the_plan_gives_each_value_its_reason(runs: Path, serve: Serve) -> None:
 def test_the_description_names_every_route_and_loads_nothing_from_elsewhere(runs: Path, serve: Serve) -> None:
     client = serve(runs).client
     paths = client.get("/openapi.json").json()["paths"]
-    routers = (streams.router, requests.router, chat.router, pages.router)
+    routers = (streams.router, requests.router, chat.router, corpora.router, pages.router)
     served = {
         route.path
         for router in routers

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.errors import RunNameError, RunNotFoundError
-from coldframe.run.paths import find_run, list_runs, run_folder
+from coldframe.errors import ReportNotFoundError, RunNameError, RunNotFoundError, UsageError
+from coldframe.run.paths import find_report, find_run, list_reports, list_runs, report_file, run_folder
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,20 @@ def test_runs_are_found_by_name(tmp_path: Path) -> None:
         find_run("gardn", tmp_path)
     assert "'garden'" in caught.value.advice
     assert list_runs(tmp_path / "none") == []
+
+
+def test_reports_have_plain_names_too(tmp_path: Path) -> None:
+    """A run may not be called corpus, a report may; neither climbs, and a missing one is answered with the nearest."""
+    for name in ("..", "a/b", "", ".hidden", "a.json", "x" * 65):
+        with pytest.raises(UsageError, match="cannot be the name of a report"):
+            report_file(name, tmp_path)
+    assert list_reports(tmp_path) == []
+    for name in ("corpus", "novels"):
+        path = report_file(name, tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    (path.parent / ".novels-half-written.json").write_text("{}")
+    assert list_reports(tmp_path) == ["corpus", "novels"] and find_report("novels", tmp_path) == path
+    with pytest.raises(ReportNotFoundError) as caught:
+        find_report("novel", tmp_path)
+    assert "did you mean 'novels'?" in caught.value.advice

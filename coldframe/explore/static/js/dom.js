@@ -23,6 +23,9 @@ function fill(node, options, children) {
   return node;
 }
 
+/** What an object itself has under a name that a file gave; never what all objects have, such as "constructor". */
+export const own = (object, name) => (Object.hasOwn(object ?? {}, name) ? object[name] : undefined);
+
 export const byId = (id) => document.getElementById(id);
 
 /** Change a text only when it differs, so that nothing is painted or read out again for nothing. */

@@ -73,6 +73,11 @@ function tell() {
   put(sentence, `${runs}; ${training ? `${training} with a live trainer` : "none is training now"}.${trouble}`);
 }
 
+function showReports(names) {
+  byId("reports").hidden = !names.length;
+  byId("reports").replaceChildren("Corpus reports: ", ...names.flatMap((name, at) => [at ? ", " : "", el("a", { href: `/corpus/${name}` }, name)]));
+}
+
 function drop(name) {
   rows.get(name)?.node.remove();
   rows.delete(name);
@@ -81,6 +86,7 @@ function drop(name) {
 async function begin() {
   const page = await ask("/runs.json");
   quantities = page.quantities;
+  showReports(page.reports);
   const weight = ({ summary }) => (summary.alive ? 1e12 : 0) + (summary.last_seen ?? 0);
   for (const row of page.runs.sort((a, b) => weight(b) - weight(a))) show(row);
   tell();

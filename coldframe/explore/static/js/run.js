@@ -126,6 +126,8 @@ async function begin() {
   byId("twin").href = `${path}.json`;
   Object.assign(page, await ask(`${path}.json`));
   showSummary(page.summary);
+  byId("corpus").href = `${path}/corpus`;
+  byId("corpus").hidden = !page.corpus;
   byId("board").hidden = false;
   const rows = (table, limit) => ask(`${path}/${table}.json?newest=true&limit=${limit}`).then((answer) => answer.rows);
   const [drawing, evals, samples, events, requests, checkpoints, stages, plan] = await Promise.all([
@@ -192,7 +194,7 @@ shortcuts([
   ["/", "talk", () => byId("say")?.focus()], ["c", "charts", to("charts")], ["s", "samples", to("samples")], ["e", "events", to("events")], ["k", "checkpoints", to("checkpoints")], ["l", "plan", to("plan")],
   ["x", "next axis: steps, tokens, hours", nextAxis],
   ["p", "pause or resume", () => { steering.press("pause"); steering.press("resume"); }], ["w", "write a checkpoint", () => steering.press("checkpoint")], ["q", "stop, after asking", () => steering.press("stop")],
-  ["r", "all runs", () => location.assign("/")],
+  ["v", "its corpus", () => { if (page.corpus) location.assign(`${path}/corpus`); }], ["r", "all runs", () => location.assign("/")],
 ]);
 
 begin().then(() => { chat = new Chat(path, name, page); }).catch((error) => {

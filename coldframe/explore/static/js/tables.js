@@ -64,8 +64,8 @@ export class Table {
   }
 
   line(row) {
-    return el("tr", {}, this.columns.map(([, write, kind, about]) => {
-      const cell = el("td", { className: kind, tabindex: -1 }, write(row));
+    return el("tr", {}, this.columns.map(([title, write, kind, about]) => {
+      const cell = el("td", { className: kind, tabindex: -1, data: { title: /^[A-Z]+$/.test(title) ? title : title.toLowerCase() } }, write(row));
       return about ? explain(cell, () => about(row)) : cell;
     }));
   }
