@@ -213,6 +213,8 @@ def show_curation(result: Mapping[str, Any]) -> None:
         console.print(Text(f"{one['number']}. add {one['name']} ({one['kind']}, {one['path']}){known}: "
                            f"about {one['tokens']:,} tokens{epochs}"))  # fmt: skip
         console.print(Text(f"   fills: {one['fills']}"))
+    if result["page"]:
+        console.print(Text(f"coldframe explore shows it at {result['page']}"))
     for name in result["accepted"]:
         console.print(Text(f"{name} stands in the recipe"))
 

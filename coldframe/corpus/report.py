@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -69,9 +70,13 @@ def report(
     return [SourceReport(**counted, epochs_planned=epochs and round(epochs, 2)) for counted in found]
 
 
-def save_report(path: Path, sources: Sequence[SourceReport]) -> None:
-    """Write a report to a file, for the explorer."""
-    content = {"made": time.time(), "sources": [dataclasses.asdict(source) for source in sources]}
+def save_report(path: Path, sources: Sequence[SourceReport], curation: Mapping[str, Any] | None = None) -> None:
+    """Write a report to a file, for the explorer; without a curation the one that stands there is kept."""
+    if curation is None and path.exists():
+        with contextlib.suppress(ValueError):
+            curation = json.loads(path.read_bytes()).get("curation")
+    content = {"made": time.time(), "sources": [dataclasses.asdict(source) for source in sources], "curation": curation}
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
 
 

@@ -25,10 +25,11 @@ from coldframe.corpus.filtering import filter_documents
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import ingest
 from coldframe.corpus.reading.paths import first_layouts, open_files
-from coldframe.corpus.report import folders_under
+from coldframe.corpus.report import folders_under, report, save_report
 from coldframe.corpus.sources import KINDS, Source, last_year, plain_names
 from coldframe.corpus.store import Manifest, is_corpus, read_manifest
 from coldframe.errors import CorpusError, UsageError, did_you_mean
+from coldframe.run.paths import report_file
 
 Progress = Callable[[str, float], None]
 
@@ -167,6 +168,10 @@ class CorpusCurate:
     """The recipe that an accepted proposal is written into."""
     why: str = ""
     """Why it is accepted; it stands in the recipe."""
+    page: str | None = None
+    """A name under which a report with all of it is kept, for a page of the explorer."""
+    runs: str = "runs"
+    """Folder that holds the runs, where the explorer finds the report."""
     json: bool = False
     """End with one line of JSON on standard output."""
     quiet: bool = False
@@ -310,6 +315,7 @@ def curate_corpus(verb: CorpusCurate, progress: Progress = lambda what, done: No
     """What is to be seen in a corpus; an accepted proposal becomes a source of a recipe."""
     if verb.accept and (verb.recipe is None or not verb.why):
         raise UsageError("a proposal is accepted into a recipe, with a reason", advice="give --recipe FILE and --why")
+    kept = report_file(verb.page, verb.runs) if verb.page is not None else None  # before any text is read
     folders = [folder for path in verb.paths for folder in folders_under(path)]
     candidates = [folder for path in verb.candidate for folder in folders_under(path)]
     if not folders:
@@ -332,7 +338,12 @@ def curate_corpus(verb: CorpusCurate, progress: Progress = lambda what, done: No
     for number in verb.accept:
         assert verb.recipe is not None
         accepted.append(accept(found.proposals, number, verb.recipe, verb.why))
-    return {**found.as_json(), "accepted": accepted, "improved": improved}
+    if kept is not None:
+        save_report(kept, report(folders, training_tokens=verb.tokens), found.as_json())
+    return {
+        **found.as_json(), "accepted": accepted, "improved": improved,
+        "page": f"/corpus/{verb.page}" if kept is not None else None,
+    }  # fmt: skip
 
 
 def _middle(path: Path, number: int) -> list[str]:

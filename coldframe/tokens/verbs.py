@@ -100,7 +100,6 @@ def report_corpus(
     )
     progress("reading the verdicts", 1.0)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
         save_report(kept, sources)
     page = f"/corpus/{settings.page}" if kept is not None else None
     return {"sources": [dataclasses.asdict(source) for source in sources], "page": page}

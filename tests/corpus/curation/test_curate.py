@@ -56,6 +56,18 @@ def test_what_is_seen(coldframe, books, chats):
     assert "add chats (chat, " in table.out and "gap: hardly any conversation" in table.out
 
 
+def test_a_page_of_it_is_kept_and_survives_a_new_report(coldframe, tmp_path, books):
+    runs = tmp_path / "runs"
+    seen = coldframe("corpus", "curate", books, "--page", "mine", "--runs", runs, "--json").json
+    path = runs / "corpus" / "reports" / "mine.json"
+    first = orjson.loads(path.read_bytes())
+    assert seen["page"] == "/corpus/mine" and first["curation"]["topics"] == seen["topics"]
+    assert first["sources"][0]["quality"] == seen["quality"]["books"]["median"]
+    assert coldframe("corpus", "report", books, "--page", "mine", "--runs", runs, "--tokens", "1e6").status == 0
+    assert orjson.loads(path.read_bytes())["curation"] == first["curation"]
+    assert coldframe("corpus", "curate", books, "--page", "../mine", "--runs", runs).status == 2
+
+
 def test_an_accepted_proposal_is_a_source_of_the_recipe(coldframe, tmp_path, books, chats):
     recipe = tmp_path / "recipes" / "own.toml"
     recipe.parent.mkdir()
