@@ -136,6 +136,21 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
     assert not work.exists()
 
 
+def test_what_was_made_with_another_gap_is_not_gone_on_with(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for number, path in enumerate(paths):
+        path.write_text(f'"It is {number}," said Anna.\n\n{NARRATION}\n\n"It is not," said Paul.\n\n"Go," said Anna.')
+
+    def stop(done: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(paths, tmp_path / "talk.jsonl", progress=stop)
+    assert num_done(tmp_path / ".talk.jsonl.partial") == 1
+    found = extract(paths, tmp_path / "talk.jsonl", gap=0)
+    assert (found.conversations, found.pairs) == (2, 2)
+
+
 def num_done(work: Path) -> int:
     """Batches in the journal."""
     return (work / ".dialogue.partial.journal").read_bytes().count(b"\n")
@@ -226,7 +241,9 @@ def test_what_was_written_among_the_books_is_no_book(books: Path) -> None:
 
 def test_books_in_rows(tmp_path: Path) -> None:
     path = tmp_path / "books.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in (mill(), NARRATION * 9)))
+    chat = {"messages": [{"role": "user", "content": mill()}, {"role": "assistant", "content": mill()}]}
+    rows = [{"text": mill()}, {"text": NARRATION * 9}, chat]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = extract([path], tmp_path / "talk.jsonl")
     assert [line["source"] for line in lines(tmp_path / "talk.jsonl")] == ["books.jsonl:1"]
     assert found.set_aside == (("books.jsonl:2", "holds no conversation"),)

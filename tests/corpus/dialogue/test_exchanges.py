@@ -121,6 +121,8 @@ def test_unnamed_turns_between_two_that_contradict_each_other() -> None:
     text = f'"One," said Anna.\n\n"Two."\n\n"Three."\n\n{NARRATION}\n\n"Four," said Anna.\n\n"Five," said Paul.'
     assert talk(text, 400) == [["One,", "Two.", "Three."], ["Three.", "Four,", "Five,"]]
     assert talk(text.replace('\n\n"Five," said Paul.', ""), 400) == [["One,", "Two.", "Three."], ["Three.", "Four,"]]
+    early = f'"One," said Anna.\n\n{NARRATION}\n\n"Two."\n\n"Three."\n\n"Four," said Anna.'
+    assert talk(early, 400) == [["Two.", "Three.", "Four,"]]
     even = text.replace('"Four," said Anna', '"Four," said Paul').replace('"Five," said Paul', '"Five," said Anna')
     assert talk(even, 400) == [["One,", "Two.", "Three.", "Four,", "Five,"]]
 

@@ -80,7 +80,8 @@ def test_a_line_of_verse_is_no_heading() -> None:
     ],
 )
 def test_what_is_done_is_not_said(direction: str) -> None:
-    assert talk(play().replace("since noon.", f"since noon.\n\n{direction}")) == CHAINS * 8
+    text = play().replace("since noon.", f"since noon.\n\n{direction}")
+    assert talk(text) == talk(text.replace("\n", "\r\n")) == CHAINS * 8
     if direction[0] in "[(":
         assert talk(play().replace("my lady, and", f"my lady, {direction} and")) == CHAINS * 8
 
@@ -89,6 +90,12 @@ def test_one_speech_in_several_goes() -> None:
     """Parted by a direction, or by a label once more."""
     text = play().replace("PORTER. I do, my lady,", "PORTER. I do.\n\n[_A knock._]\n\nPORTER. My lady,")
     assert talk(text)[0][1] == "I do. My lady, and have since noon."
+
+
+def test_a_line_with_a_colon_is_no_label() -> None:
+    line = "Northumberland acknowledged everything: he was there."
+    text = play(FORMS["a colon"]).replace("since noon.", f"since noon.\n{line}", 1)
+    assert talk(text)[0][1] == f"I do, my lady, and have since noon. {line}"
 
 
 @pytest.mark.parametrize("last", ["THE END", "FINIS", "CURTAIN", "*** END OF THE PROJECT GUTENBERG EBOOK THE GATE ***"])
