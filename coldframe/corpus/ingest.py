@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from coldframe.corpus import documents, messages, reading, store
-from coldframe.corpus.batches import Batch, Counts, Made, code_of, key_of, run_batches
+from coldframe.corpus.batches import Batch, Counts, Made, Work, code_of, key_of, run_batches
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.reading.entries import kind_of
@@ -19,7 +19,7 @@ from coldframe.corpus.reading.layout import Layout, guess
 from coldframe.corpus.reading.paths import open_files, place_of, read_file
 from coldframe.corpus.reading.rows import lines_of
 from coldframe.corpus.sources import Source
-from coldframe.corpus.store import DOCUMENTS, Manifest, pack_documents, stored
+from coldframe.corpus.store import DOCUMENTS, Manifest, Stored, pack_documents, stored
 from coldframe.errors import SourceError
 from coldframe.run.durable import write_whole
 
@@ -28,7 +28,8 @@ _BATCH = 1 << 21
 _FILES = 500
 _GUESS_ROWS = 50
 _LINES = (".jsonl", ".ndjson")
-_EVERYTHING = 1 << 60
+EVERYTHING = 1 << 60
+"""Examples that a quarantine keeps here: all."""
 
 
 def ingest(
@@ -40,7 +41,19 @@ def ingest(
         SourceError: when nothing in it can be read.
         CorpusError, DiskFullError: what was read stays, and the next call goes on from there.
     """
-    batches = list(_batches(source))
+    return fill(source, folder, list(batches_of(source)), read_batch, processes=processes, progress=progress)
+
+
+def fill(
+    source: Source,
+    folder: Path,
+    batches: Sequence[Batch],
+    work: Work,
+    *,
+    processes: int = 1,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Manifest:
+    """Make the folder of these batches, each as `work` gives it; raises as `ingest`."""
     whole, read = max(1, sum(batch.size for batch in batches)), 0
 
     def told(size: int) -> None:
@@ -49,7 +62,7 @@ def ingest(
         progress(read / whole)
 
     done = run_batches(
-        batches, read_batch, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
+        batches, work, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
     )
     quarantined = tuple((note[1], note[2]) for note in done.notes if note[0] == "quarantined")
     if not done.counts["documents"]:
@@ -70,21 +83,30 @@ def ingest(
 
 def read_batch(payload: dict[str, Any]) -> Made:
     """Read one batch: the work that `run_batches` gives to its processes."""
-    quarantine = Quarantine(keep=_EVERYTHING)
+    quarantine = Quarantine(keep=EVERYTHING)
     layouts: dict[str, str] = {}
+    kept = [stored(payload["source"], document) for document in documents_of(payload, quarantine, layouts)]
+    return as_part(kept, read_notes(quarantine, layouts))
+
+
+def as_part(kept: Sequence[Stored], notes: tuple[Any, ...]) -> Made:
+    """A part of the documents file, with what is counted of it."""
     counts: Counts = Counter()
-    kept = []
-    for document in _documents(payload, quarantine, layouts):
-        kept.append(stored(payload["source"], document))
+    for one in kept:
         counts["documents"] += 1
-        counts["conversations"] += bool(document.messages)
-        counts["bytes"] += len(document.text.encode())
+        counts["conversations"] += bool(one.document.messages)
+        counts["bytes"] += len(one.document.text.encode())
+    return Made({DOCUMENTS: pack_documents(kept)}, counts, notes)
+
+
+def read_notes(quarantine: Quarantine, layouts: Mapping[str, str]) -> tuple[Any, ...]:
+    """What is told of the reading of a batch: what was set aside, and how rows were understood."""
     notes = [("quarantined", *example) for example in quarantine.examples]
-    notes += [("layout", place, layout) for place, layout in layouts.items()]
-    return Made({DOCUMENTS: pack_documents(kept)}, counts, tuple(notes))
+    return (*notes, *(("layout", place, layout) for place, layout in layouts.items()))
 
 
-def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
+def documents_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
+    """The documents of a batch, one at a time; `layouts` is told how the rows of each file were understood."""
     if payload.get("package"):
         yield from open_package(payload["package"])[2](quarantine)
         return
@@ -104,7 +126,7 @@ def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[st
         yield from laid_out(rows, layout, quarantine)
 
 
-def _batches(source: Source) -> Iterator[Batch]:
+def batches_of(source: Source) -> Iterator[Batch]:
     """The source's files in groups of some megabytes, and the ranges of large ones, in a fixed order."""
     code = code_of(reading, documents, messages, store)
     known_by = [source.name, source.kind, _as_json(source.layout()), code]
