@@ -35,7 +35,7 @@ import torch
 from peer import peer_model
 from torch import Tensor
 
-from coldframe.corpus.sources import Source
+from coldframe.corpus.sources import Source, open_sources
 from coldframe.evaluate.bits_per_byte import windows_of
 from coldframe.hardware import detect
 from coldframe.mixture.stream import Stream
@@ -57,7 +57,7 @@ def main() -> None:
     """Train all seeds of both, one after the other."""
     arguments = _arguments()
     sources = [Source(name=Path(path).name, kind="prose", path=path) for path in arguments.text]
-    prepared = prepare(sources, folder=Path(arguments.work), vocab_size=VOCABULARY)
+    prepared = prepare(*open_sources(sources), folder=Path(arguments.work), vocab_size=VOCABULARY)
     windows = _validation(prepared, arguments.evaluate_bytes)
     finished = _finished(arguments)
     runs = []

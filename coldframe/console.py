@@ -171,6 +171,12 @@ def show_duplicates(result: Mapping[str, Any]) -> None:
         console.print(Text(f"  {pair['documents']:,} of {pair['dropped']} are in {pair['kept']}"))
     for place, other, likeness in result["examples"][:10]:
         console.print(Text(f"  {place} is {other} ({likeness:.0%})"))
+    if result["evaluation"]:
+        console.print(Text(f"{result['contaminated']:,} documents hold what the model will be measured on"))
+    for one in result["evaluation"]:
+        console.print(Text(f"  {one['set']}: {one['found']:,} of {one['pieces']:,} pieces found"))
+    for place, piece, text in result["contamination_examples"]:
+        console.print(Text(f"  {place} holds {piece}: {' '.join(text.split())[:100]}"))
 
 
 def show_advice(result: Mapping[str, Any]) -> None:

@@ -84,6 +84,18 @@ class PlanSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSettings:
+    """[corpus]: how text is made ready, besides what each source says of itself."""
+
+    dedup: bool = True
+    """Leave out what is there twice, within sources and across them."""
+    against: tuple[str, ...] = ()
+    """Files or folders of what the model will be measured on: text that holds some of it is left out."""
+    processes: int = 0
+    """Processes that read and judge text; one a core for large sources unless given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerSettings:
     """[tokenizer]: which tokenizer."""
 
@@ -142,6 +154,7 @@ class Settings:
     """All sections, and what of them was actually given."""
 
     plan: PlanSettings = field(default_factory=PlanSettings)
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     explore: PageSettings = field(default_factory=PageSettings)
@@ -152,6 +165,7 @@ class Settings:
 
 SECTIONS: dict[str, type] = {
     "plan": PlanSettings,
+    "corpus": CorpusSettings,
     "tokenizer": TokenizerSettings,
     "train": TrainSettings,
     "explore": PageSettings,
@@ -165,11 +179,13 @@ def load_settings(recipe: Path | None, overrides: Sequence[str] = (), flags: Giv
         SettingsError: for a missing or broken file, an unknown section or key (with the nearest), or a wrong type.
     """
     tables = _read_recipe(recipe) if recipe else {}
-    sources = _sources(tables.pop("corpus", {}), recipe)
+    sources = _sources(tables.get("corpus", {}), recipe)
     for name, table in tables.items():
         if name not in SECTIONS or not isinstance(table, dict):
-            raise SettingsError(f"{recipe}: unknown section [{name}]", advice=_instead(name, [*SECTIONS, "corpus"]))
+            raise SettingsError(f"{recipe}: unknown section [{name}]", advice=_instead(name, SECTIONS))
     given: Given = {name: dict(table) for name, table in tables.items()}
+    if recipe and isinstance(against := given.get("corpus", {}).get("against"), list):
+        given["corpus"]["against"] = [_from(recipe, path) if isinstance(path, str) else path for path in against]
     for text in overrides:
         section, key, value = parse_override(text)
         given.setdefault(section, {})[key] = value
@@ -244,6 +260,7 @@ TO_COME = ("corpus.source.cap", "corpus.source.floor", "corpus.source.hub", "pha
 _WRONG = object()
 #: What numbers may be; those of [plan] are judged together, by the plan.
 _LIMITS: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("corpus", "processes"): (0, 1024),
     ("train", "seed"): (0, 2**63 - 1),
     ("train", "checkpoint_every"): (0, math.inf),
     ("train", "keep_last"): (1, math.inf),
@@ -313,13 +330,8 @@ def _read_recipe(recipe: Path) -> dict[str, Any]:
 
 
 def _sources(corpus: object, recipe: Path | None) -> list[Mapping[str, Any]]:
-    """The [[corpus.source]] tables of a recipe."""
-    if not isinstance(corpus, dict):
-        raise SettingsError(f"{recipe}: [corpus] is not a table", advice="write each source as [[corpus.source]]")
-    sources = corpus.get("source", [])
-    for name in corpus:
-        if name != "source":
-            raise SettingsError(f"{recipe}: [corpus] has no setting {name!r}", advice="write [[corpus.source]] tables")
+    """The [[corpus.source]] tables of a recipe, taken out of [corpus]."""
+    sources = corpus.pop("source", []) if isinstance(corpus, dict) else []
     if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
         raise SettingsError(f"{recipe}: [[corpus.source]] is not a list of tables", advice="see docs/data.md")
     return sources
@@ -330,4 +342,9 @@ def _rooted(source: Mapping[str, Any], recipe: Path | None) -> Mapping[str, Any]
     path = source.get("path")
     if recipe is None or not isinstance(path, str):
         return source
-    return {**source, "path": os.path.abspath(recipe.parent / os.path.expanduser(path))}
+    return {**source, "path": _from(recipe, path)}
+
+
+def _from(recipe: Path, path: str) -> str:
+    """A path as it is meant from the recipe's folder."""
+    return os.path.abspath(recipe.parent / os.path.expanduser(path))

@@ -65,7 +65,8 @@ def fields_of(settings: type) -> list[Field]:
         if get_origin(hint) is Annotated:
             hint, *rest = get_args(hint)
             marks = tuple(rest)
-        found.append(Field(item.name, hint, marks, item.default, meanings.get(item.name, "")))
+        made = item.default if item.default_factory is MISSING else item.default_factory()
+        found.append(Field(item.name, hint, marks, made, meanings.get(item.name, "")))
     return found
 
 
@@ -97,7 +98,7 @@ def shown(default: Any) -> str:
         return "yes" if default else "no"
     if isinstance(default, tuple):
         return ", ".join(f"`{value}`" for value in default) or "none"
-    if default is None or default == "":
+    if default is None or default == "" or default == {}:
         return "not given"
     return f"`{default:,}`".replace(",", "_") if isinstance(default, int) and default >= 100_000 else f"`{default}`"
 

@@ -54,6 +54,8 @@ class Made:
     counts: Counts = field(default_factory=Counter)
     notes: tuple[Any, ...] = ()
     """Things to be told one by one, as what was set aside; each becomes JSON."""
+    try_again: bool = False
+    """Whether the system refused something: the next call makes this batch anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,7 @@ class _Journal:
             self._outputs[file].write(data)
             self._outputs[file].flush()
         line = {
-            "key": batch.key,
+            "key": "" if made.try_again else batch.key,
             "lengths": {file: len(data) for file, data in parts.items()},
             "hashes": {file: xxhash.xxh3_64_hexdigest(data) for file, data in parts.items()},
             "counts": made.counts,

@@ -29,7 +29,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from coldframe.corpus import documents, filtering, filters, ingest, messages, reading, store
+from coldframe.corpus import dialogue, documents, filtering, filters, ingest, messages, reading, store
 from coldframe.corpus.batches import Batch, Made, code_of, key_of
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.filtering import Filtered, as_verdicts, filter_documents
@@ -146,7 +146,7 @@ def _batches(folder: Path, source: Source | None, criteria: Criteria) -> list[Ba
 
 def _code() -> str:
     """A hash of all code that the steps rest on."""
-    return code_of(reading, filters, documents, messages, store, ingest, filtering, sys.modules[__name__])
+    return code_of(reading, dialogue, filters, documents, messages, store, ingest, filtering, sys.modules[__name__])
 
 
 def _key(batches: Sequence[Batch], criteria: Criteria, tasks: int) -> str:
@@ -190,7 +190,8 @@ class ReadBatches(PipelineStep):  # type: ignore[misc]
             count += 1
             self.stat_update("documents")
             yield _passed(one, number)
-        note(orjson.dumps({"batch": number, "documents": count, "notes": read_notes(quarantine, layouts)}) + b"\n")
+        read = {"batch": number, "documents": count, "notes": read_notes(quarantine, layouts)}
+        note(orjson.dumps(read | {"try_again": quarantine.try_again}) + b"\n")
 
 
 class JudgeDocuments(PipelineStep):  # type: ignore[misc]
@@ -299,16 +300,17 @@ class _Rank:
                 f"of {read['documents']} documents of batch {number} {line['documents']} came to the last step",
                 advice="leave out the step between that drops some: verdicts stand beside the documents",
             )
-        if not line["documents"]:
-            empty = as_part([], ()) if file == DOCUMENTS else as_verdicts([], [])
-            return dataclasses.replace(empty, notes=tuple(read["notes"])) if file == DOCUMENTS else empty
-        size, known_as, counts, notes = line[file]
-        with _output(self._place, self._rank, file).open("rb") as output:
-            output.seek(self._starts[number, file])
-            data = output.read(size)
-        if xxhash.xxh3_64_hexdigest(data) != known_as:
-            raise CorpusError(f"what task {self._rank} wrote is damaged", advice=self._advice)
-        return Made({file: data}, Counter(counts), tuple(read["notes"] if file == DOCUMENTS else notes))
+        data, counts, notes = b"", Counter[str](), []
+        if line["documents"]:
+            size, known_as, counts, notes = line[file]
+            with _output(self._place, self._rank, file).open("rb") as output:
+                output.seek(self._starts[number, file])
+                data = output.read(size)
+            if xxhash.xxh3_64_hexdigest(data) != known_as:
+                raise CorpusError(f"what task {self._rank} wrote is damaged", advice=self._advice)
+        if file == DOCUMENTS:
+            return Made({file: data}, Counter(counts), tuple(read["notes"]), read["try_again"])
+        return Made({file: data}, Counter(counts), tuple(notes))
 
     def _read(self, name: str) -> bytes:
         try:

@@ -69,13 +69,23 @@ class _Source:
     shared: Hashes
 
 
-def deduplicate(folders: Sequence[Path], *, processes: int = 1, told: Told = lambda size: None) -> Deduplicated:
+def deduplicate(
+    folders: Sequence[Path],
+    verdicts: Sequence[Path] = (),
+    *,
+    processes: int = 1,
+    told: Told = lambda size: None,
+) -> Deduplicated:
     """Find what is there twice among the documents that the other attributes keep; write each folder's verdicts.
+
+    They stand beside the folder's documents unless a file is named for each folder in `verdicts`.
 
     Raises:
         CorpusError, DiskFullError: what was made stays, and the next call goes on from there.
     """
-    sources = [_signed(folder, processes, told) for folder in folders]
+    but = "" if verdicts else DEDUP
+    sources = [_signed(folder, but, processes, told) for folder in folders]
+    files = verdicts or [folder / DEDUP for folder in folders]
     starts = np.cumsum([0, *(len(source.rows) for source in sources)])
     rows = np.concatenate([source.rows for source in sources]) if sources else np.empty((0, 1 + BANDS), np.uint64)
     open_to = np.concatenate([source.kept for source in sources]) if sources else np.empty(0, bool)
@@ -87,7 +97,7 @@ def deduplicate(folders: Sequence[Path], *, processes: int = 1, told: Told = lam
         head[number] = other
     result = Deduplicated(documents=int(open_to.sum()), exact=int(exact.sum()), near=len(found))
     names = _names(sources, starts, np.unique(head[head >= 0]))
-    for source, start in zip(sources, starts[:-1].tolist(), strict=True):
+    for source, file, start in zip(sources, files, starts[:-1].tolist(), strict=True):
         lines = []
         for number, one in enumerate(_stored(source), start):
             dropped = int(head[number]) >= 0
@@ -100,7 +110,7 @@ def deduplicate(folders: Sequence[Path], *, processes: int = 1, told: Told = lam
                 result.pairs[one.source, kept] += 1
                 if len(result.examples) < _EXAMPLES:
                     result.examples.append((f"{one.source}: {one.document.place}", f"{kept}: {place}", likeness))
-        write_whole(source.folder / DEDUP, as_lines(lines))
+        write_whole(file, as_lines(lines))
     return result
 
 
@@ -200,7 +210,7 @@ def _documents(folder: Path, manifest: Manifest, number: int) -> list[Document]:
     return [one.document for one in unpack_documents(read_part(folder / DOCUMENTS, manifest.parts, number))]
 
 
-def _signed(folder: Path, processes: int, told: Told) -> _Source:
+def _signed(folder: Path, but: str, processes: int, told: Told) -> _Source:
     """A folder's signatures, made where they are missing: first what openings many share, then the rest without."""
     manifest = read_manifest(folder)
     code = code_of(signing, texts)
@@ -217,7 +227,7 @@ def _signed(folder: Path, processes: int, told: Told) -> _Source:
     hashes, counts = np.unique(first, return_counts=True)
     shared = hashes[counts >= max(_SHARED, manifest.counts["documents"] // 1000)]
     rows = run(signatures_batch, "signatures", _SIGNATURES, shared.tolist(), shared.tolist()).reshape(-1, 1 + BANDS)
-    verdicts = (all(line["keep"] for line in said) for _, said in judged_documents(folder, DEDUP))
+    verdicts = (all(line["keep"] for line in said) for _, said in judged_documents(folder, but))
     kept = np.fromiter(verdicts, dtype=bool, count=len(rows))
     return _Source(folder, manifest, rows, kept, shared)
 

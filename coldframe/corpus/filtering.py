@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import xxhash
 
 from coldframe.corpus import filters
 from coldframe.corpus.batches import Batch, Counts, Made, Told, Work, code_of, key_of, run_batches
@@ -67,11 +68,11 @@ def filter_documents(
     """
     settings = dataclasses.asdict(criteria)
     batches = batches_of(folder, criteria)
-    before = _known_by(folder / FILTER)
+    before = _hash(folder / FILTER)
     done = run_batches(
         batches, work or judge_batch, folder=folder, name="filter", files=[FILTER], processes=processes, told=told
     )
-    if _known_by(folder / FILTER) != before and (folder / DEDUP).exists():
+    if _hash(folder / FILTER) != before and (folder / DEDUP).exists():
         (folder / DEDUP).unlink()
         _log.warning("the verdicts in %s changed: look for duplicates again (coldframe corpus dedup)", folder)
     examples: dict[str, list[tuple[str, str]]] = {}
@@ -128,34 +129,42 @@ def as_verdicts(stored: Sequence[Stored], verdicts: Sequence[Verdict]) -> Made:
     return Made({FILTER: as_lines(lines)}, counts, tuple(notes))
 
 
-def kept_documents(folder: Path) -> Iterator[Stored]:
+def kept_documents(folder: Path, also: Sequence[Path] = ()) -> Iterator[Stored]:
     """The documents of a folder without those that an attribute drops: the view that everything later reads.
+
+    `also` are files of verdicts that stand elsewhere, as those on duplicates among the sources of one run.
 
     Raises:
         CorpusError: when an attribute speaks of other documents than those beside it.
     """
-    return (one for one, said in judged_documents(folder) if all(line["keep"] for line in said))
+    return (one for one, said in judged_documents(folder, also=also) if all(line["keep"] for line in said))
 
 
-def open_corpus(folder: Path) -> tuple[str, int, Reader]:
+def open_corpus(folder: Path, also: Sequence[Path] = ()) -> tuple[str, int, Reader]:
     """(fingerprint, bytes of text, reader) of a folder of documents: of those that its attributes keep.
 
     Raises:
         CorpusError: when it is none.
     """
     manifest = read_manifest(folder)
-    attributes = [_known_by(path) for path, _ in _attributes(folder, "")]
+    attributes = [_hash(path) for path in (*attributes_of(folder), *also)]
 
-    def reader(_: Quarantine) -> Iterator[Document]:
-        return (one.document for one in kept_documents(folder))
+    def reader(quarantine: Quarantine) -> Iterator[Document]:
+        for place, reason in manifest.quarantined:
+            quarantine.add(place, reason)
+        for one in kept_documents(folder, also):
+            yield one.document
 
     return key_of("corpus", manifest.parts, attributes), manifest.counts["bytes"], reader
 
 
-def judged_documents(folder: Path, but: str = "") -> Iterator[tuple[Stored, list[dict[str, Any]]]]:
+def judged_documents(
+    folder: Path, but: str = "", also: Sequence[Path] = ()
+) -> Iterator[tuple[Stored, list[dict[str, Any]]]]:
     """Every document of a folder with what each attribute but one says of it; raises as `kept_documents`."""
     manifest = read_manifest(folder)
-    verdicts = _attributes(folder, but)
+    paths = [path for path in attributes_of(folder) if path != folder / but]
+    verdicts = [(path, _lines(path)) for path in (*paths, *also)]
     for number in range(len(manifest.parts)):
         for one in unpack_documents(read_part(folder / DOCUMENTS, manifest.parts, number)):
             said = [(path, next(lines, {"id": ""})) for path, lines in verdicts]
@@ -168,20 +177,22 @@ def judged_documents(folder: Path, but: str = "") -> Iterator[tuple[Stored, list
             yield one, [line for _, line in said]
 
 
-def _attributes(folder: Path, but: str) -> list[tuple[Path, Iterator[dict[str, Any]]]]:
-    """The attribute files of a folder, and their lines."""
-    paths = [path for path in sorted((folder / "attributes").glob("*.jsonl")) if path != folder / but]
-    paths.sort(key=lambda path: path != folder / FILTER)  # the filters' reason is given before any other
-    return [(path, _lines(path)) for path in paths]
+def attributes_of(folder: Path) -> list[Path]:
+    """The attribute files of a folder; the filters' first, since their reason is given before any other."""
+    paths = sorted((folder / "attributes").glob("*.jsonl"))
+    return sorted(paths, key=lambda path: path != folder / FILTER)
 
 
-def _known_by(path: Path) -> tuple[str, int, int] | None:
-    """What changes when a file does; None of one that is not there."""
+def _hash(path: Path) -> str:
+    """A hash of a file's content; empty when it is not there."""
+    seen = xxhash.xxh3_128()
     try:
-        stat = path.stat()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                seen.update(block)
     except FileNotFoundError:
-        return None
-    return path.name, stat.st_size, stat.st_mtime_ns
+        return ""
+    return seen.hexdigest()
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coldframe.corpus import documents, messages, reading, store
+from coldframe.corpus import dialogue, documents, messages, reading, store
 from coldframe.corpus.batches import Batch, Counts, Made, Work, code_of, key_of, run_batches
+from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.reading.entries import kind_of
@@ -77,7 +78,9 @@ def fill(
         quarantined=quarantined,
         layouts=dict(Counter(layouts.values())),
     )
-    write_whole(folder / "manifest.json", manifest.as_json())
+    path, content = folder / "manifest.json", manifest.as_json()
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content)
     return manifest
 
 
@@ -86,17 +89,17 @@ def read_batch(payload: dict[str, Any]) -> Made:
     quarantine = Quarantine(keep=EVERYTHING)
     layouts: dict[str, str] = {}
     kept = [stored(payload["source"], document) for document in documents_of(payload, quarantine, layouts)]
-    return as_part(kept, read_notes(quarantine, layouts))
+    return as_part(kept, read_notes(quarantine, layouts), try_again=quarantine.try_again)
 
 
-def as_part(kept: Sequence[Stored], notes: tuple[Any, ...]) -> Made:
+def as_part(kept: Sequence[Stored], notes: tuple[Any, ...], *, try_again: bool = False) -> Made:
     """A part of the documents file, with what is counted of it."""
     counts: Counts = Counter()
     for one in kept:
         counts["documents"] += 1
         counts["conversations"] += bool(one.document.messages)
         counts["bytes"] += len(one.document.text.encode())
-    return Made({DOCUMENTS: pack_documents(kept)}, counts, notes)
+    return Made({DOCUMENTS: pack_documents(kept)}, counts, notes, try_again)
 
 
 def read_notes(quarantine: Quarantine, layouts: Mapping[str, str]) -> tuple[Any, ...]:
@@ -107,6 +110,11 @@ def read_notes(quarantine: Quarantine, layouts: Mapping[str, str]) -> tuple[Any,
 
 def documents_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
     """The documents of a batch, one at a time; `layouts` is told how the rows of each file were understood."""
+    found = _texts_of(payload, quarantine, layouts)
+    return found if payload["dialogue"] is None else conversations(found, payload["dialogue"], quarantine)
+
+
+def _texts_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
     if payload.get("package"):
         yield from open_package(payload["package"])[2](quarantine)
         return
@@ -128,11 +136,11 @@ def documents_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[
 
 def batches_of(source: Source) -> Iterator[Batch]:
     """The source's files in groups of some megabytes, and the ranges of large ones, in a fixed order."""
-    code = code_of(reading, documents, messages, store)
-    known_by = [source.name, source.kind, _as_json(source.layout()), code]
+    code = code_of(reading, documents, messages, store, *([dialogue] if source.dialogue is not None else []))
+    known_by = [source.name, source.kind, _as_json(source.layout()), source.dialogue, code]
     if source.package is not None:
         fingerprint, size, _ = open_package(source.package)
-        yield Batch(key_of(*known_by, fingerprint), {"source": source.name, "package": source.package}, size)
+        yield Batch(key_of(*known_by, fingerprint), {**_payload(source), "package": source.package}, size)
         return
     assert source.path is not None  # a source has a path or a package
     root, files, _ = open_files(source.path)
@@ -152,14 +160,18 @@ def batches_of(source: Source) -> Iterator[Batch]:
     yield from _grouped(source, root, group, known_by)
 
 
+def _payload(source: Source) -> dict[str, Any]:
+    """What every batch of a source needs to know."""
+    return {"source": source.name, "layout": _as_json(source.layout()), "dialogue": source.dialogue}
+
+
 def _grouped(source: Source, root: Path, group: list[tuple[Path, int, int]], known_by: list[Any]) -> Iterator[Batch]:
     if not group:
         return
     places = [place_of(path, root) for path, _, _ in group]
     key = key_of(*known_by, [(place, size, time) for place, (_, size, time) in zip(places, group, strict=True)])
     payload = {
-        "source": source.name,
-        "layout": _as_json(source.layout()),
+        **_payload(source),
         "files": [(str(path), place) for place, (path, _, _) in zip(places, group, strict=True)],
     }
     yield Batch(key, payload, sum(size for _, size, _ in group))
@@ -175,7 +187,7 @@ def _ranges(source: Source, root: Path, file: Path, time: int, known_by: list[An
         start, line = 0, 1
         while block := content.read(_BATCH):
             block += content.readline()
-            payload = {"source": source.name, "layout": _as_json(layout), "files": [(str(file), place)],
+            payload = {**_payload(source), "layout": _as_json(layout), "files": [(str(file), place)],
                        "range": (start, start + len(block), line)}  # fmt: skip
             key = key_of(*known_by, _as_json(layout), place, start, len(block), line, file.stat().st_size, time)
             yield Batch(key, payload, len(block))

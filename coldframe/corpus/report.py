@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from coldframe.corpus.filtering import judged_documents
 from coldframe.corpus.store import is_corpus, read_manifest
+from coldframe.run.durable import write_whole
 
 _EXAMPLES, _EXCERPT = 3, 240
 
@@ -37,6 +42,8 @@ class SourceReport:
     """How often the kept text will be read; None where no number of training tokens was given."""
     examples: dict[str, list[tuple[str, str]]]
     """Reason -> (place, how the text begins) of a few."""
+    unfiltered: str = ""
+    """Why it was not filtered, where that was wanted."""
 
 
 def report(
@@ -44,10 +51,11 @@ def report(
     *,
     count_tokens: Callable[[str], int] | None = None,
     training_tokens: float | None = None,
+    also: Mapping[Path, Path] = MappingProxyType({}),
     told: Callable[[str], None] = lambda name: None,
 ) -> list[SourceReport]:
     """A line for each folder of documents. With both a counter and a number of training tokens the epochs are those of
-    reading all sources in the proportion of their tokens.
+    reading all sources in the proportion of their tokens. `also` names verdicts that stand elsewhere, by folder.
 
     Raises:
         CorpusError: for a folder that is none, or whose attributes speak of other documents.
@@ -55,18 +63,24 @@ def report(
     found = []
     for folder in folders:
         told(str(read_manifest(folder).source["name"]))
-        found.append(_counted(folder, count_tokens))
+        found.append(_counted(folder, count_tokens, [also[folder]] if folder in also else []))
     total = sum(counted["tokens"] or 0 for counted in found)
     epochs = training_tokens / total if training_tokens and total else None
     return [SourceReport(**counted, quality=None, epochs_planned=epochs and round(epochs, 2)) for counted in found]
 
 
-def _counted(folder: Path, count_tokens: Callable[[str], int] | None) -> dict[str, Any]:
+def save_report(path: Path, sources: Sequence[SourceReport]) -> None:
+    """Write a report to a file, for the explorer."""
+    content = {"made": time.time(), "sources": [dataclasses.asdict(source) for source in sources]}
+    write_whole(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+
+
+def _counted(folder: Path, count_tokens: Callable[[str], int] | None, also: Sequence[Path]) -> dict[str, Any]:
     manifest = read_manifest(folder)
     dropped: Counter[str] = Counter()
     examples: dict[str, list[tuple[str, str]]] = {}
     documents = kept = bytes_in = bytes_kept = tokens = 0
-    for one, said in judged_documents(folder):
+    for one, said in judged_documents(folder, also=also):
         size = len(one.document.text.encode())
         documents, bytes_in = documents + 1, bytes_in + size
         reason = next((line["reason"] for line in said if not line["keep"]), None)

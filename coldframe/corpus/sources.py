@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -10,9 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coldframe.corpus import dialogue
+from coldframe.corpus.batches import code_of, key_of
+from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine, Reader
 from coldframe.corpus.embedded import PACKAGES, open_package
 from coldframe.corpus.filtering import open_corpus
+from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.reading.layout import Layout, given
 from coldframe.corpus.reading.paths import open_path
 from coldframe.corpus.store import is_corpus
@@ -59,6 +64,12 @@ class Source:
     """What the text is written in, as a language tag."""
     dates: str = ""
     """When the text was written, as a year or two: 1837-1901. Its filters then look for what is later."""
+    dialogue: int | None = None
+    """The conversations in its books are wanted, with at most so many characters of narration before an answer."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Limits of its own for the filters: measure = number, or "off"."""
+    unfiltered: str = ""
+    """Why this source shall not be filtered, when that is wanted."""
     share: float | None = None
     """Share of the training mixture, when the user set it."""
     epochs: float | None = None
@@ -92,6 +103,11 @@ class Source:
         if self.fields and self.mapping:
             raise SettingsError(f"source {self.name!r} has fields and a mapping", advice="put all in the mapping")
         self.layout()
+        self.own_limits()
+        if self.dialogue is not None and self.dialogue < 0:
+            raise SettingsError(
+                f"source {self.name!r} has the dialogue {self.dialogue}", advice="give characters of narration, or 0"
+            )
         if self.dates and not _YEARS.fullmatch(self.dates):
             raise SettingsError(
                 f"source {self.name!r} has the dates {self.dates!r}", advice="give a year or two, such as 1837-1901"
@@ -111,6 +127,18 @@ class Source:
             words = {"text": list(self.fields)}
         return given(words) if words else None
 
+    def own_limits(self) -> dict[str, float | None]:
+        """Its own limits for the filters; None leaves a measure out."""
+        found: dict[str, float | None] = {}
+        for name, value in self.limits.items():
+            if value != "off" and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise SettingsError(
+                    f"source {self.name!r} has the limit {name} = {value!r}", advice='a limit is a number, or "off"'
+                )
+            found[name] = None if value == "off" else float(value)
+        Criteria(kind=self.kind, limits=found)  # refuses names that nothing measures
+        return found
+
     def record(self) -> dict[str, object]:
         """What a shard's manifest says of the source: what it is, not where it lies or how often it is read."""
         return {
@@ -122,6 +150,7 @@ class Source:
             "mapping": dict(self.mapping),
             "language": self.language,
             "dates": self.dates,
+            "dialogue": self.dialogue,
         }
 
 
@@ -173,9 +202,16 @@ def open_source(source: Source) -> OpenedSource:
     else:
         assert source.path is not None  # __post_init__
         fingerprint, num_bytes, reader, left_alone = open_path(source.path, source.layout())
+    if source.dialogue is not None:
+        fingerprint = key_of(fingerprint, source.dialogue, code_of(dialogue))
+        reader = functools.partial(_conversations, reader, source.dialogue)
     return OpenedSource(
         source=source, fingerprint=fingerprint, num_bytes=num_bytes, reader=reader, left_alone=left_alone
     )
+
+
+def _conversations(reader: Reader, gap: int, quarantine: Quarantine) -> Iterator[Document]:
+    return conversations(reader(quarantine), gap, quarantine)
 
 
 def open_sources(sources: Sequence[Source]) -> tuple[tuple[OpenedSource, ...], tuple[tuple[str, str], ...]]:

@@ -28,7 +28,7 @@ from coldframe.corpus.messages import conversation
 from coldframe.errors import CorpusError
 
 DOCUMENTS = "documents.jsonl.zst"
-FILTER, DEDUP = "attributes/filter.jsonl", "attributes/dedup.jsonl"
+FILTER, DEDUP, CONTAMINATION = (f"attributes/{name}.jsonl" for name in ("filter", "dedup", "contamination"))
 _LEVEL = 3
 
 

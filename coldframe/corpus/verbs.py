@@ -13,6 +13,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
+from coldframe.corpus.contamination import Contaminated, find_contamination
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.dialogue.books import extract
 from coldframe.corpus.dialogue.exchanges import GAP
@@ -99,6 +100,8 @@ class CorpusDedup:
 
     paths: Positional[tuple[Path, ...]]
     """Folders of documents that `ingest` made; of equal documents the one in the first folder is kept."""
+    against: tuple[Path, ...] = ()
+    """Files or folders of what the model will be measured on: documents that hold some of it are dropped."""
     processes: int = 0
     """Processes to work with; one a core unless given."""
     json: bool = False
@@ -203,15 +206,24 @@ def filter_inputs(verb: CorpusFilter, progress: Progress = lambda what, done: No
 
 def dedup_folders(verb: CorpusDedup, progress: Progress = lambda what, done: None) -> dict[str, Any]:
     """Find duplicates among what the filters keep; the verdicts stand beside the documents."""
-    whole, done = 2 * sum(size for path in verb.paths for size, _ in read_manifest(path).parts), 0
+    times = 3 if verb.against else 2
+    whole, done = times * sum(size for path in verb.paths for size, _ in read_manifest(path).parts), 0
 
     def told(size: int) -> None:
         nonlocal done
         done += size
         progress("looking for duplicates", done / max(1, whole))
 
+    searched = Contaminated()
+    if verb.against:
+        searched = find_contamination(verb.paths, verb.against, processes=_processes(verb.processes), told=told)
     found = deduplicate(verb.paths, processes=_processes(verb.processes), told=told)
     return {
+        "contaminated": searched.dropped.total(),
+        "evaluation": [
+            {"set": name, "pieces": pieces, "found": searched.found[name]} for name, pieces in searched.sets.items()
+        ],
+        "contamination_examples": [list(example) for example in searched.examples],
         "documents": found.documents,
         "duplicates": found.exact,
         "near_duplicates": found.near,
@@ -225,6 +237,8 @@ def extract_dialogue(verb: CorpusDialogue, progress: Progress = lambda what, don
     """Write the conversations of books to a file."""
     if verb.gap < 0:
         raise UsageError(f"--gap {verb.gap} is less than nothing", advice="0 keeps the surest conversations alone")
+    if verb.out.is_dir():
+        raise UsageError(f"{verb.out} is a folder", advice=f"name a file: --out {verb.out / 'talk.jsonl'}")
     found = extract(
         verb.books, verb.out, gap=verb.gap, processes=_processes(verb.processes),
         progress=lambda done: progress("taking out the conversations", done),

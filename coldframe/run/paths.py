@@ -13,7 +13,9 @@ from coldframe.run.lock import holder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: What stands beside the runs: what they share, and the explorer's database with SQLite's own files.
-RESERVED = frozenset({"shards", "tokenizers", *(f"conversations.db{end}" for end in ("", "-wal", "-shm", "-journal"))})
+RESERVED = frozenset(
+    {"corpus", "shards", "tokenizers", *(f"conversations.db{end}" for end in ("", "-wal", "-shm", "-journal"))}
+)
 
 
 def check_run_name(name: str) -> str:
@@ -94,6 +96,11 @@ class RunFolder:
     def tokenizer(self) -> Path:
         """The run's own copy of its tokenizer."""
         return self.path / "tokenizer.json"
+
+    @property
+    def corpus_report(self) -> Path:
+        """What became of its text before it was read, JSON."""
+        return self.path / "corpus.json"
 
     @property
     def exists(self) -> bool:

@@ -24,7 +24,7 @@ from typing import Any
 import xxhash
 
 from coldframe.corpus.documents import Quarantine
-from coldframe.corpus.sources import OpenedSource, Source, open_sources
+from coldframe.corpus.sources import OpenedSource
 from coldframe.errors import SourceError, TokenizerError
 from coldframe.run.durable import write_whole
 from coldframe.tokens.encoding import encode_documents
@@ -81,7 +81,8 @@ class Prepared:
 
 
 def prepare(
-    sources: Sequence[Source],
+    opened: Sequence[OpenedSource],
+    skipped: Sequence[tuple[str, str]] = (),
     *,
     folder: Path,
     vocab_size: int | None,
@@ -89,13 +90,13 @@ def prepare(
     held_out: float = HELD_OUT,
     progress: Progress = lambda what, done: None,
 ) -> Prepared:
-    """The tokenizer and shards of these sources under `folder`, made where they are missing.
+    """The tokenizer and shards of these sources under `folder`, made where they are missing; `skipped` are those that
+    could not be opened.
 
     Without `tokenizer_path` a tokenizer of `vocab_size` tokens is trained on the sources' training side; with it that
     file is used, and a `vocab_size` that differs raises TokenizerError. Raises SourceError, ShardError (a damaged set),
     DiskFullError.
     """
-    opened, skipped = open_sources(sources)
     bounds = {source.name: functools.cache(functools.partial(_bound, source, held_out)) for source in opened}
     if tokenizer_path is not None:
         tokenizer, path = _load(tokenizer_path, vocab_size), tokenizer_path

@@ -12,11 +12,14 @@ from typing import Any
 
 import torch
 
+from coldframe.corpus.cleaning import Clean, open_clean
+from coldframe.corpus.report import SourceReport, save_report
 from coldframe.corpus.sources import EMBEDDED, Source
 from coldframe.errors import MemoryFitError, SettingsError, ShardError, TokenizerError
 from coldframe.hardware import Hardware
+from coldframe.mixture.stages import Stage
 from coldframe.model.memory import memory_need
-from coldframe.plan import Reasoned, check_fits, gib, make_plan
+from coldframe.plan import Plan, Reasoned, check_fits, gib, make_plan
 from coldframe.run.paths import RunFolder
 from coldframe.settings import PlanSettings, Settings, check_field
 from coldframe.tokens.prepare import prepare
@@ -24,7 +27,7 @@ from coldframe.tokens.shards import TokenSource
 from coldframe.tokens.tokenizer import Tokenizer
 from coldframe.train.allocator import give_back_memory
 from coldframe.train.judging import check_prompts
-from coldframe.train.mixing import check_shares, first_stage, tell_times_read
+from coldframe.train.mixing import check_shares, first_stage, tell_times_read, times_read
 from coldframe.train.runfile import RunFile, apply_changes, read_run_file, save_run_file, write_run_file
 
 #: Tokens per second to begin measuring with, where nothing is known yet.
@@ -68,8 +71,18 @@ def open_new(
     wanted = sources_of(settings.sources)
     check_shares(wanted)
     path = Path(settings.tokenizer.path) if settings.tokenizer.path else None
-    prepared = prepare(
+    clean = open_clean(
         wanted,
+        folder.runs / "corpus",
+        context=reasoned.plan.context,
+        dedup=settings.corpus.dedup,
+        against=[Path(path) for path in settings.corpus.against],
+        processes=settings.corpus.processes,
+        progress=progress,
+    )
+    prepared = prepare(
+        clean.opened,
+        clean.skipped,
         folder=folder.runs,
         vocab_size=None if path else reasoned.plan.vocab_size,
         tokenizer_path=path,
@@ -91,6 +104,7 @@ def open_new(
     tell_times_read(stage, prepared.sources, reasoned.plan)
     folder.create()
     shutil.copyfile(prepared.tokenizer_path, folder.tokenizer)
+    save_report(folder.corpus_report, _reports(clean, prepared.sources, stage, reasoned.plan))
     run_file = write_run_file(
         folder,
         reasoned,
@@ -107,6 +121,16 @@ def open_new(
         changed={},
         is_new=True,
     )
+
+
+def _reports(clean: Clean, sources: Sequence[TokenSource], stage: Stage, plan: Plan) -> list[SourceReport]:
+    """What became of each source's text, with its tokens and how often the run will read them."""
+    times = times_read(stage, sources, plan.num_steps * plan.total_batch_tokens)
+    tokens = {source.name: source.num_tokens for source in sources}
+    return [
+        dataclasses.replace(line, tokens=tokens.get(line.name), epochs_planned=round(times.get(line.name, 0.0), 3))
+        for line in clean.report()
+    ]
 
 
 def with_vocabulary(settings: Settings) -> PlanSettings:

@@ -23,7 +23,7 @@ from coldframe.settings import SECTIONS, Given, PlanSettings, Settings, TrainSet
 #: Settings that may change at a resume without touching what is learned.
 _FREE = frozenset(
     {("train", item.name) for item in dataclasses.fields(TrainSettings) if item.name not in ("seed", "held_out")}
-    | {("explore", "host"), ("explore", "port"), ("plan", "memory"), ("plan", "minutes")}
+    | {("explore", "host"), ("explore", "port"), ("plan", "memory"), ("plan", "minutes"), ("corpus", "processes")}
 )
 #: Settings that the optimizer's state survives, but the promise of exactness does not.
 _SOFT = frozenset(

@@ -29,6 +29,7 @@ from coldframe.run.paths import find_run, list_runs, run_folder
         "-a",
         "é",
         "a" * 65,
+        "corpus",
         "shards",
         "tokenizers",
         "conversations.db",

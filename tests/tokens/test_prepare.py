@@ -12,7 +12,7 @@ import pytest
 
 import coldframe
 from coldframe.corpus.documents import Document, Quarantine
-from coldframe.corpus.sources import EMBEDDED, Source, open_source
+from coldframe.corpus.sources import EMBEDDED, Source, open_source, open_sources
 from coldframe.errors import ShardError, SourceError, TokenizerError
 from coldframe.tokens.chat import parse
 from coldframe.tokens.encoding import encode_documents
@@ -20,6 +20,11 @@ from coldframe.tokens.holdout import held_out_texts, text_hash
 from coldframe.tokens.prepare import prepare
 from coldframe.tokens.sample import sample_budgets, training_sample
 from coldframe.tokens.shards import TokenSource
+
+
+def made(sources, **wanted):
+    """What is prepared of sources as they are."""
+    return prepare(*open_sources(sources), **wanted)
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def all_text(prepared, number=0):
 
 
 def test_no_text_is_lost_or_on_both_sides(tmp_path, book):
-    prepared = prepare([book], folder=tmp_path / "runs", vocab_size=500)
+    prepared = made([book], folder=tmp_path / "runs", vocab_size=500)
     train, held = all_text(prepared)
     texts = {document.place: document.text for document in open_source(book).documents(Quarantine())}
     assert sorted("".join(train + held)) == sorted("".join(texts.values()))
@@ -80,7 +85,7 @@ def test_parts_around_a_held_out_passage_are_documents(tokenizer, make_text):
 
 def test_conversations_keep_their_masks(tmp_path, chat, caplog):
     with caplog.at_level(logging.WARNING, "coldframe"):
-        prepared = prepare([chat], folder=tmp_path / "runs", vocab_size=400)
+        prepared = made([chat], folder=tmp_path / "runs", vocab_size=400)
     source = prepared.sources[0]
     document = source.train.document(0)
     assert parse(document.ids.tolist(), prepared.tokenizer)[1].content.startswith("It is ")
@@ -95,9 +100,9 @@ def test_conversations_keep_their_masks(tmp_path, chat, caplog):
 
 def test_the_second_time_everything_is_found_again(tmp_path, book, chat):
     folder = tmp_path / "runs"
-    first = prepare([book, chat], folder=folder, vocab_size=500)
+    first = made([book, chat], folder=folder, vocab_size=500)
     steps = []
-    second = prepare([book, chat], folder=folder, vocab_size=500, progress=lambda what, done: steps.append(what))
+    second = made([book, chat], folder=folder, vocab_size=500, progress=lambda what, done: steps.append(what))
     assert not steps
     assert [report.reused for report in first.reports] == [False, False]
     assert [report.reused for report in second.reports] == [True, True]
@@ -110,26 +115,26 @@ def test_the_second_time_everything_is_found_again(tmp_path, book, chat):
 
 def test_what_the_system_refused_is_tried_again(tmp_path, book):
     (tmp_path / "books" / "bad.txt").symlink_to("/proc/self/mem")  # reading its beginning is an input/output error
-    report = prepare([book], folder=tmp_path / "runs", vocab_size=500).reports[0]
+    report = made([book], folder=tmp_path / "runs", vocab_size=500).reports[0]
     assert report.quarantined == 1
     assert report.examples[0][1] == "cannot be read: Input/output error"
     assert not list((tmp_path / "runs").rglob("prepared-*.json"))  # by which the next preparation would find it again
 
 
 def test_a_touched_file_with_the_same_text_gives_the_same_shards(tmp_path, book):
-    first = prepare([book], folder=tmp_path / "runs", vocab_size=500)
+    first = made([book], folder=tmp_path / "runs", vocab_size=500)
     os.utime(tmp_path / "books" / "long.txt", ns=(1, 1))
-    second = prepare([book], folder=tmp_path / "runs", vocab_size=500)
+    second = made([book], folder=tmp_path / "runs", vocab_size=500)
     assert not second.reports[0].reused
     assert second.sources[0].folder == first.sources[0].folder
 
 
 def test_a_grown_source_keeps_its_held_out_texts(tmp_path, book, make_text):
     folder = tmp_path / "runs"
-    first = prepare([book], folder=folder, vocab_size=500)
+    first = made([book], folder=folder, vocab_size=500)
     for seed in range(20, 60):
         (tmp_path / "books" / f"new-{seed}.txt").write_text(make_text(seed, 30))
-    second = prepare([book], folder=folder, vocab_size=None, tokenizer_path=first.tokenizer_path)
+    second = made([book], folder=folder, vocab_size=None, tokenizer_path=first.tokenizer_path)
     assert second.sources[0].manifest_hash != first.sources[0].manifest_hash
     learned_before, _ = all_text(first)
     _, held_now = all_text(second)
@@ -138,28 +143,28 @@ def test_a_grown_source_keeps_its_held_out_texts(tmp_path, book, make_text):
 
 def test_a_damaged_set_is_named_and_rebuilt_once_deleted(tmp_path, book):
     folder = tmp_path / "runs"
-    shards = prepare([book], folder=folder, vocab_size=500).sources[0].folder
+    shards = made([book], folder=folder, vocab_size=500).sources[0].folder
     path = shards / "tokens-00000.bin"
     data = path.read_bytes()
     path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
     with pytest.raises(ShardError, match="delete the folder and start again"):
-        prepare([book], folder=folder, vocab_size=500)
+        made([book], folder=folder, vocab_size=500)
     for file in sorted(shards.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
     shards.rmdir()
-    assert not prepare([book], folder=folder, vocab_size=500).reports[0].reused
+    assert not made([book], folder=folder, vocab_size=500).reports[0].reused
 
 
 def test_a_given_tokenizer(tmp_path, book, tokenizer):
     path = tmp_path / "own.json"
     tokenizer.save(path)
-    prepared = prepare([book], folder=tmp_path / "runs", vocab_size=tokenizer.vocab_size, tokenizer_path=path)
+    prepared = made([book], folder=tmp_path / "runs", vocab_size=tokenizer.vocab_size, tokenizer_path=path)
     assert prepared.tokenizer.sha256 == tokenizer.sha256
     with pytest.raises(TokenizerError, match=f"vocabulary of {tokenizer.vocab_size}, but 1000 is asked for") as caught:
-        prepare([book], folder=tmp_path / "runs", vocab_size=1000, tokenizer_path=path)
+        made([book], folder=tmp_path / "runs", vocab_size=1000, tokenizer_path=path)
     assert f"set the vocabulary to {tokenizer.vocab_size}" in caught.value.advice
     with pytest.raises(TokenizerError, match="there is no tokenizer at"):
-        prepare([book], folder=tmp_path / "runs", vocab_size=None, tokenizer_path=tmp_path / "nowhere.json")
+        made([book], folder=tmp_path / "runs", vocab_size=None, tokenizer_path=tmp_path / "nowhere.json")
 
 
 def test_an_empty_source_is_one_clear_line_and_no_tokenizer(tmp_path, book):
@@ -168,7 +173,7 @@ def test_an_empty_source_is_one_clear_line_and_no_tokenizer(tmp_path, book):
     (bad / "a.txt").write_bytes(b"caf\xe9")
     empty = Source(name="empty", kind="prose", path=str(bad))
     with pytest.raises(SourceError, match="'empty' has no readable text .1 quarantined, the first: a.txt:1: byte 0xe9"):
-        prepare([book, empty], folder=tmp_path / "runs", vocab_size=500)
+        made([book, empty], folder=tmp_path / "runs", vocab_size=500)
     assert not (tmp_path / "runs").exists()
 
 
@@ -179,16 +184,16 @@ def test_conversations_without_the_assistant_are_refused(tmp_path, book):
     questions = Source(name="questions", kind="chat", path=str(path))
     for _ in range(2):  # nothing is left behind that the second time finds
         with pytest.raises(SourceError, match="'questions' has nothing to learn: no conv.* assistant") as caught:
-            prepare([book, questions], folder=tmp_path / "runs", vocab_size=400)
+            made([book, questions], folder=tmp_path / "runs", vocab_size=400)
         assert "add its answers" in caught.value.advice
     path.write_text(path.read_text().replace("}]}", '}, {"role": "assistant", "content": "Because."}]}', 1))
-    assert len(prepare([book, questions], folder=tmp_path / "runs", vocab_size=400).sources) == 2
+    assert len(made([book, questions], folder=tmp_path / "runs", vocab_size=400).sources) == 2
 
 
 def test_a_single_short_text_is_all_learned(tmp_path, make_text):
     (tmp_path / "one.txt").write_text(make_text(1, 20))
     source = Source(name="one", kind="prose", path=str(tmp_path / "one.txt"))
-    prepared = prepare([source], folder=tmp_path / "runs", vocab_size=300)
+    prepared = made([source], folder=tmp_path / "runs", vocab_size=300)
     assert prepared.sources[0].num_documents == 1
     assert prepared.sources[0].validation.num_documents == 0
     assert list(prepared.sources[0].validation.documents()) == []
@@ -197,9 +202,9 @@ def test_a_single_short_text_is_all_learned(tmp_path, make_text):
 PREPARE = """
 import sys
 from pathlib import Path
-from coldframe.corpus.sources import Source
+from coldframe.corpus.sources import Source, open_sources
 from coldframe.tokens.prepare import prepare
-prepare([Source(name="books", kind="prose", path=sys.argv[1])], folder=Path(sys.argv[2]), vocab_size=500)
+prepare(*open_sources([Source(name="books", kind="prose", path=sys.argv[1])]), folder=Path(sys.argv[2]), vocab_size=500)
 """
 
 
@@ -209,7 +214,7 @@ def test_three_processes_at_once(tmp_path, book):
     environment = {**os.environ, "PYTHONPATH": str(Path(coldframe.__file__).parents[1])}
     processes = [subprocess.Popen(command, env=environment) for _ in range(3)]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
-    prepared = prepare([book], folder=folder, vocab_size=500)
+    prepared = made([book], folder=folder, vocab_size=500)
     assert prepared.reports[0].reused
     left = {path.name for path in prepared.sources[0].folder.parent.iterdir()}
     assert len(left) == 2, left
@@ -218,7 +223,7 @@ def test_three_processes_at_once(tmp_path, book):
 
 def test_progress_goes_from_nothing_to_all(tmp_path, book):
     seen = {}
-    prepare(
+    made(
         [book],
         folder=tmp_path / "runs",
         vocab_size=500,
@@ -268,9 +273,7 @@ def test_the_sample_rests_on_the_text_and_comes_from_all_of_it_whatever_surround
     places = [number for number, text in enumerate(texts) if f"wrapped {text}" in sample]
     assert len([number for number in places if number < 150]) < 0.65 * len(places)
     bare.write_text("\n".join(reversed(bare.read_text().splitlines())))
-    again = training_sample(
-        [(open_source(source.source), 0) for source in opened], lambda done: None, total=150_000
-    )
+    again = training_sample([(open_source(source.source), 0) for source in opened], lambda done: None, total=150_000)
     assert sorted(again) == sorted(sample)
 
 
@@ -278,7 +281,7 @@ def test_the_sample_rests_on_the_text_and_comes_from_all_of_it_whatever_surround
 
 
 def test_the_embedded_corpus(tmp_path):
-    prepared = prepare(EMBEDDED, folder=tmp_path, vocab_size=2048)
+    prepared = made(EMBEDDED, folder=tmp_path, vocab_size=2048)
     assert prepared.tokenizer.vocab_size == 2048
     assert [source.name for source in prepared.sources] == [source.name for source in EMBEDDED]
     assert not prepared.skipped

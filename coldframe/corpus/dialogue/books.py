@@ -14,7 +14,7 @@ from coldframe.corpus.batches import Batch, Counts, Made, code_of, key_of, run_b
 from coldframe.corpus.dialogue.exchanges import GAP, Spoken, exchanges
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.messages import Message
-from coldframe.corpus.reading.entries import entries
+from coldframe.corpus.reading.entries import DAMAGE, Entry, entries
 from coldframe.corpus.reading.formats import documents_of, is_known
 from coldframe.corpus.reading.lines import decoded
 from coldframe.corpus.reading.paths import open_files, place_of
@@ -25,6 +25,7 @@ _BATCH = 1 << 21
 _PLAIN = (".txt", ".text")
 _LINES = "conversations.jsonl"
 _EVERYTHING = 1 << 60
+_NO_TALK = "holds no conversation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def extract(
         SourceError: when no book holds a conversation.
         DiskFullError, CorpusError: as `run_batches`.
     """
-    batches = list(_batches(paths, gap))
+    batches = list(_batches(paths, gap, out))
     whole, done = max(1, sum(batch.size for batch in batches)), 0
 
     def told(size: int) -> None:
@@ -71,6 +72,7 @@ def extract(
     )
     counts, set_aside = made.counts, tuple((note[0], note[1]) for note in made.notes)
     if not counts["conversations"]:
+        shutil.rmtree(work)
         first = f", the first: {set_aside[0][0]}: {set_aside[0][1]}" if set_aside else ""
         raise SourceError(
             f"there is no conversation in {counts['books']:,} books{first}", advice="novels and plays hold some"
@@ -88,7 +90,7 @@ def conversations(books: Iterable[Document], gap: int, quarantine: Quarantine) -
     for book in books:
         found = [] if book.messages else exchanges(book.text, gap)
         if not found:
-            quarantine.add(book.place, "holds no conversation")
+            quarantine.add(book.place, _NO_TALK)
         for exchange in found:
             messages = _messages(exchange)
             yield Document(
@@ -107,28 +109,43 @@ def read_books(payload: dict[str, Any]) -> Made:
         for book, text in _texts(Path(path), place, quarantine):
             found = exchanges(text, payload["gap"])
             if not found:
-                quarantine.add(book, "holds no conversation")
+                quarantine.add(book, _NO_TALK)
             pairs = sum(len(exchange) - 1 for exchange in found)
             counts.update({"books": 1, "words": len(text.split()), "conversations": len(found), "pairs": pairs})
             lines.extend(_line(exchange, book) for exchange in found)
-    return Made({_LINES: as_lines(lines)}, counts, tuple(quarantine.examples))
+    return Made({_LINES: as_lines(lines)}, counts, tuple(quarantine.examples), quarantine.try_again)
 
 
 def _texts(path: Path, place: str, quarantine: Quarantine) -> Iterator[tuple[str, str]]:
-    """(place, text) of every book in a file: of plain text just as it stands there, so that places in it are right."""
-    for entry in entries(path, place, is_known, quarantine):
-        if entry.ending not in _PLAIN:
+    """(place, text) of every book in a file."""
+    try:
+        for entry in entries(path, place, is_known, quarantine):
+            if entry.ending in _PLAIN:
+                text = _plain(entry, quarantine)
+                if text is not None:
+                    yield entry.place, text
+                continue
             for document in documents_of(entry, None, quarantine):
-                yield document.place, document.text
-            continue
+                yield document.place, "" if document.messages else document.text
+    except OSError as error:
+        quarantine.add(place, f"cannot be read: {error.strerror or error}")
+        quarantine.try_again = True
+
+
+def _plain(entry: Entry, quarantine: Quarantine) -> str | None:
+    """A file's text just as it stands there, so that places in it are right; without the lines that are not UTF-8."""
+    try:
         with entry.open() as file:
             content = file.read()
-        try:
-            yield entry.place, content.decode()
-        except UnicodeDecodeError:
-            text = decoded(content, entry.place, 1, quarantine)
-            if text is not None:
-                yield entry.place, text
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's refusal, not the file's damage
+        quarantine.add(entry.place, f"cannot be read: {str(error) or type(error).__name__}")
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return decoded(content, entry.place, 1, quarantine)
 
 
 def _messages(exchange: list[Spoken]) -> tuple[Message, ...]:
@@ -144,16 +161,21 @@ def _line(exchange: list[Spoken], book: str) -> dict[str, Any]:
     }
 
 
-def _batches(paths: Sequence[Path], gap: int) -> Iterator[Batch]:
+def _batches(paths: Sequence[Path], gap: int, out: Path) -> Iterator[Batch]:
+    """Files of some megabytes; what an earlier call wrote among the books is no book."""
     code = code_of(dialogue, reading, documents, store)
     for path in paths:
         root, files, _ = open_files(path)
         group: list[Path] = []
+        size = 0
         for file in files:
+            if file.resolve() == out.resolve():
+                continue
             group.append(file)
-            if sum(one.stat().st_size for one in group) >= _BATCH:
+            size += file.stat().st_size
+            if size >= _BATCH:
                 yield _batch(group, root, gap, code)
-                group = []
+                group, size = [], 0
         if group:
             yield _batch(group, root, gap, code)
 

@@ -15,8 +15,8 @@ _SHARED_TITLES = frozenset(title.lower() for title in TITLES)
 _VERB = "(?:" + "|".join(sorted((v.replace("|", " ") for v in VERBS), key=len, reverse=True)) + ")"
 _TITLE = "(?:" + "|".join(TITLES) + r")\b\.?"
 _NAME = (
-    rf"(?:{_TITLE}\s+)*(?:[A-Z]\.\s+)?(?!{_TITLE}\s)[A-Z][\w’'-]*\w"
-    r"(?:\s+(?:de |von |van |la |le |of |the )?[A-Z][\w’'-]*\w)*"
+    rf"(?:{_TITLE}\s+){{0,3}}(?:[A-Z]\.\s+)?(?!{_TITLE}\s)[A-Z][\w’'-]*\w"
+    r"(?:\s+(?:de |von |van |la |le |of |the )?[A-Z][\w’'-]*\w){0,4}"
 )
 _NOUN = (
     r"(?:[Tt]he|[Hh]is|[Hh]er|[Mm]y|[Aa]n?|[Oo]ur|[Tt]heir|[Tt]hat|[Aa]nother|[Tt]his)\s+[a-z][\w’'-]*"

@@ -32,7 +32,7 @@ POINTS = {
 _LONG_LEAD = 100
 _THINKS = re.compile(r"thought|wonder|mus|reflect")
 _CALLS = re.compile(
-    r"(?:^|[,;—-]\s+|[.!?]\s+)(?:(?:my|dear|old|good|poor|my dear)\s+)*"
+    r"(?:^|[,;—-]\s+|[.!?]\s+)(?:(?:my|dear|old|good|poor)\s+)*"
     r"((?:(?:Mr|Mrs|Miss|Dr|Lady|Lord|Sir)\.?\s+)?[A-Z][a-z]+|sir|madam|ma['’]am|mamma|papa|mother|father|uncle|aunt|"
     r"dear|boy|fellow|child|lad|friend)(?=[,.!?;—-])"
 )

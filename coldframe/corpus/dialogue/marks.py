@@ -15,9 +15,11 @@ _PAIRS = (("“", "”"), ("«", "»"), ("»", "«"), ("„", "“"), ("„", "�
 _DASH_LINE = re.compile(r"(?:^|\n)[ \t]*(?:—|–|―|--)[ \t]?[\w¿¡«]")
 _DASH = re.compile(r"(?:—|–|―|--)\s*")
 _SAID_IN = re.compile(
-    r"(?:,?\s*(?:—|–|―|--)\s*|[,!?…]\s+)"
-    r"(?=(?:[a-zà-ÿ']+-(?:t-)?(?:il|elle|ils|elles|on|je)\b|dijo|respondió|preguntó|contestó|exclamó|añadió|replicó|"
-    r"disse|rispose|chiese|respondeu|perguntou|сказал|ответил|спросил|отвечал|проговорил|"
+    r"(?:,?\s{0,9}(?:—|–|―|--)\s{0,9}|[,!?…]\s{1,9})"
+    r"(?=(?:[a-zà-ÿ'’]+-(?:t-)?(?:il|elle|ils|elles|on|je)\b|"
+    r"(?:dit|demanda|répondit|répliqua|reprit|ajouta|s['’]écria)\b|"
+    r"dijo|respondió|preguntó|contestó|exclamó|añadió|replicó|disse|rispose|chiese|respondeu|perguntou|"
+    r"сказал|ответил|спросил|отвечал|проговорил|"
     r"(?:he|she|I|they|[A-Z]\w+) (?:said|asked|answered|replied|cried)\b|said\b|asked\b))"
 )
 _SPEECH_AGAIN = re.compile(r"(?:—|–|―|--)[.,;:]?\s*|[.,]\s+(?=[A-ZÀ-ÝА-Я¿¡])")
@@ -109,7 +111,7 @@ def _beside(text: str, at: int, start: int, end: int) -> tuple[str, str]:
 def _straight(text: str, start: int, end: int) -> Speech:
     """Straight double marks open and close in turn, which the spaces around them correct."""
     spans: list[Span] = []
-    begin = -1
+    begin, passed = -1, start
     at = text.find('"', start, end)
     while at >= 0:
         before, after = _beside(text, at, start, end)
@@ -121,9 +123,10 @@ def _straight(text: str, start: int, end: int) -> Speech:
         elif opens or not closes:
             begin = at + 1
         else:  # its opening is lost, or was written as a single mark: "I get," he said, 'so tired."
-            lost = text.rfind(" '", spans[-1][1] if spans else start, at)
+            lost = text.rfind(" '", max(passed, spans[-1][1] if spans else start), at)
             if lost >= 0:
                 spans.append((lost + 2, at))
+        passed = at
         at = text.find('"', at + 1, end)
     if begin >= 0:
         spans.append((begin, end))

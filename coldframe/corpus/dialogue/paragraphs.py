@@ -60,7 +60,7 @@ def paragraphs_of(text: str) -> list[Paragraph]:
 
 def _cuts(text: str, start: int, end: int) -> Callable[[str, int, int], Cuts]:
     """How this book sets its paragraphs off."""
-    lines = text[start:end].split("\n")
+    lines = text[start:end].strip().split("\n")
     sizes = sorted(len(line) for line in lines if len(line) > 1)
     if not sizes:
         return _at_empty_lines
@@ -101,7 +101,7 @@ def _at_short_lines(text: str, start: int, end: int) -> Cuts:
     """Lines are wrapped, and nothing is empty between paragraphs.
 
     A line that stops although the next word would still have fitted ends its paragraph if it ends a sentence or is very
-    short; so does any line before an indented one.
+    short; so does any line before an indented one, or before the few empty ones that there are.
     """
     lines = list(_at_lines(text, start, end))
     sizes = sorted(right - left for left, right in lines)
@@ -114,7 +114,7 @@ def _at_short_lines(text: str, start: int, end: int) -> Cuts:
         finished = closed or line[-1:] in ".!?:-—)"
         indented = text[after].isspace()
         answered = closed and text[after] in _OPENERS
-        if indented or answered or (finished and room > 2) or room > width * 0.4:
+        if after > right + 1 or indented or answered or (finished and room > 2) or room > width * 0.4:
             yield start, right
             start = after
     yield start, end

@@ -11,26 +11,33 @@ from coldframe.corpus.dialogue.marks import Span
 from coldframe.corpus.dialogue.paragraphs import body
 from coldframe.corpus.dialogue.words import NO_SPEAKER
 
-_CAPITALS = r"[A-Z][A-Z’'.\- ]{1,28}[A-Z](?:,? (?:and|AND|&) [A-Z][A-Z’'\- ]+)?|[A-Z]{2}"
-_ANY = r"(?:[A-Z][\w’'.-]*)(?: (?:of |the |de |and |[IVX]+\b|(?:[A-Z]|\d)[\w’'.-]*)){0,3}(?: ?[A-Za-z][\w’'-]*){0,2}"
+_CAPITALS = r"[A-Z][A-Z’'.\- ]{1,28}[A-Z](?:,? (?:and|AND|&) [A-Z][A-Z’'\- ]{1,40})?|[A-Z]{2}"
+_ANY = r"[A-Z][\w’'.-]*+(?: (?:of |the |de |and |[IVX]+\b|[A-Z\d][\w’'.-]*+)){0,3}(?: ?[A-Za-z][\w’'-]*+){0,2}"
 _LABELS = tuple(
     re.compile(form, re.MULTILINE)
     for form in (
-        rf"^[ \t]*_?({_ANY})_?:[ \t\r]*$",  # the name and a colon on a line of their own
+        rf"^[ \t]*_?({_ANY})_?:_?[ \t\r]*$",  # the name and a colon on a line of their own
         rf"^[ \t]*_?({_CAPITALS})[.:]?_?[ \t\r]*$",  # in capitals, alone or centred
-        rf"^[ \t]*_?({_CAPITALS})(?:\.|:|\.?[—–]|\.?--)_?(?:[ \t]*[\[(_][^\])\n]{{1,80}}[\])]\.?_?)?[ \t]*(?=[^\s])",
+        rf"^[ \t]*_?({_CAPITALS})(?:\.?(?:[—–]|--)|[.:])_?(?:[ \t]*[\[(_][^\])\n]{{1,80}}[\])]\.?_?)?[ \t]*(?=[^\s])",
         r"^[ \t]*_?([1-3]? ?[A-Z][a-z]{1,11}(?: [A-Z][a-z]{1,9})?)\._?[ \t]+(?=[^\s])",  # shortened: Ham. Who's there?
-        rf"^[ \t]*_?({_ANY})_?:[ \t]+(?=[^\s])",  # Hamlet: Who's there?
+        rf"^[ \t]*_?({_ANY})_?:_?[ \t]+(?=[^\s])",  # Hamlet: Who's there?
     )
 )
 """How a speaker may be announced; the group is the name."""
-_SCENE = re.compile(r"^[ \t]*(?:ACT|SCENE|PROLOGUE|EPILOGUE|Act|Scene)\b[^\n]{0,80}$", re.MULTILINE)
+_SCENE = re.compile(
+    r"^[ \t]*(?:(?:ACT|SCENE|PROLOGUE|EPILOGUE|CURTAIN|THE END|FINIS)\b|(?:Act|Scene)(?:[.:—]| (?:the )?[A-Z\d]))"
+    r"[^\n]{0,80}$",
+    re.MULTILINE,
+)
+"""Where a scene begins, or the play ends."""
 _DIRECTION = re.compile(
-    r"\[[^\]]{1,600}\]|\((?:_[^_]{1,300}_|[^()]{1,200})\)"
+    r"\[[^\]]{1,600}+\]|\((?:_[^_]{1,300}_|[^()]{1,200})\)"
     r"|^[ \t]*_?(?:Enter|Exit|Exeunt|Re-enter|Curtain|Flourish|Alarum|Sennet)\b[^\n]*(?:\n(?![ \t\r]*\n)[^\n]*)*",
     re.MULTILINE,
 )
 """What is done on the stage."""
+_BARE_TITLES = frozenset(("MR", "MRS", "MESSRS", "DR", "ST", "MME", "MLLE"))
+"""With a full stop they begin many a line of a novel: `Mr. Darcy`."""
 _OFTEN = 10
 """Speeches of somebody who certainly is a speaker; a play has two such."""
 _EVERY = 600
@@ -40,7 +47,7 @@ _EVERY = 600
 @dataclass(slots=True)
 class _Speech:
     speaker: str
-    spans: tuple[Span, ...]
+    spans: list[Span]
     scene: int
 
 
@@ -58,7 +65,7 @@ def play_chains(text: str) -> list[list[tuple[Span, ...]]]:
             chain.append(speech)
         else:
             chains.append([chain[-1], speech])
-    return [[speech.spans for speech in chain] for chain in chains if len(chain) > 1]
+    return [[tuple(speech.spans) for speech in chain] for chain in chains if len(chain) > 1]
 
 
 def _speeches(text: str) -> list[_Speech]:
@@ -89,11 +96,11 @@ def _labels(text: str, start: int, end: int) -> list[tuple[str, int, int]]:
     best: list[tuple[str, int, int]] = []
     for form in _LABELS:
         found = [
-            (" ".join(match.group(1).split()).rstrip(".").upper(), match.start(), match.end())
+            (" ".join(match.group(1).split()).rstrip("._").upper(), match.start(), match.end())
             for match in form.finditer(text, start, end)
         ]
+        found = [label for label in found if label[0].split()[0] not in NO_SPEAKER and label[0] not in _BARE_TITLES]
         counts = Counter(name for name, _, _ in found)
-        found = [label for label in found if label[0].split()[0] not in NO_SPEAKER]
         again = sum(counts[name] >= 2 for name, _, _ in found)
         speakers = sum(count >= _OFTEN for count in counts.values())
         if speakers >= 2 and again * _EVERY > end - start and again > len(best):
@@ -101,7 +108,7 @@ def _labels(text: str, start: int, end: int) -> list[tuple[str, int, int]]:
     return best
 
 
-def _spoken(text: str, left: int, right: int) -> tuple[Span, ...]:
+def _spoken(text: str, left: int, right: int) -> list[Span]:
     """What stands between stage directions."""
     edges = [left, *(edge for match in _DIRECTION.finditer(text, left, right) for edge in match.span()), right]
     spans = []
@@ -111,4 +118,4 @@ def _spoken(text: str, left: int, right: int) -> tuple[Span, ...]:
         end -= len(piece) - len(piece.rstrip(" \t\r\n_"))
         if any(letter.isalpha() for letter in text[start:end]):
             spans.append((start, end))
-    return tuple(spans)
+    return spans

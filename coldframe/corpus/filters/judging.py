@@ -16,6 +16,8 @@ from coldframe.errors import SettingsError, did_you_mean
 
 CHARACTERS_PER_TOKEN = 4
 """Of English text, nearly enough to tell a paragraph that fits from one that does not."""
+_LEAST_CONTEXT = 256
+"""Tokens that a paragraph may have however little the model sees: ordinary ones of good books are so long."""
 _UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo")
 """Languages that are written without spaces between words."""
 _BATCH = 1 << 20
@@ -75,7 +77,7 @@ def measures(documents: Sequence[Document], criteria: Criteria) -> dict[str, Flo
     found = quality.measure(texts) | repetition.measure(texts)
     found |= script.measure(texts, criteria.language)
     found |= language.measure(texts, criteria.language, found["stop_words"])
-    found |= shape.measure(texts, criteria.context * CHARACTERS_PER_TOKEN)
+    found |= shape.measure(texts, max(criteria.context, _LEAST_CONTEXT) * CHARACTERS_PER_TOKEN)
     found |= damage.measure(texts) | private.measure(texts)
     where = "turn" if criteria.kind in TALK else "document"
     found |= leaks.measure([_opening(document) for document in documents], where)

@@ -50,6 +50,35 @@ def documents_of(
         _set_aside(error, entry.place, quarantine)
 
 
+def pieces_of(entry: Entry, quarantine: Quarantine) -> Iterator[tuple[str, str]]:
+    """(place, text) of every text in an entry, whatever it means: each string of a row, each paragraph of a page."""
+    read = _ROWS.get(entry.ending)
+    try:
+        if read is None:
+            for document in _TEXTS[entry.ending](entry, quarantine):
+                for piece in document.text.split("\n\n"):
+                    yield document.place, piece
+            return
+        for place, row in _until_damage(read(entry, quarantine), entry.place, quarantine):
+            for piece in _strings(row):
+                yield place, piece
+    except DAMAGE as error:
+        _set_aside(error, entry.place, quarantine)
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every string in a value."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
 def _until_damage(rows: Iterator[Row], place: str, quarantine: Quarantine) -> Iterator[Row]:
     """The rows before the damage, which is set aside: also when they are too few to guess from."""
     try:
