@@ -138,6 +138,13 @@ VERBS: dict[str, Verb] = {
         progress=True,
         does="bytes per token, by source",
     ),
+    "tokenizer advise": Verb(
+        settings="coldframe.tokens.verbs:TokenizerAdvise",
+        function="coldframe.tokens.verbs:advise_vocabulary",
+        show="show_advice",
+        progress=True,
+        does="how large a vocabulary should be",
+    ),
     "doctor": Verb(
         settings="coldframe.doctor:DoctorVerb",
         function="coldframe.doctor:examine",

@@ -228,6 +228,28 @@ def _show_styles(console: Console, styles: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
+def show_advice(result: Mapping[str, Any]) -> None:
+    """What each size of vocabulary gains and costs, a line each, and the advice under them."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(Text(f"depth {result['depth']}, {result['tokens']:,} training tokens"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    sources = list(result["sizes"][0]["bytes_per_token"])
+    shown = sources if 1 < len(sources) <= 5 else []
+    heads = ("bytes/token", *shown, "tables", "parameters", "operations/byte", "over least", "seen seldom")
+    for name in ("tokens", *heads):
+        table.add_column(name, justify="right")
+    for size in result["sizes"]:
+        table.add_row(
+            f"{size['vocab_size']:,}", f"{size['mean_bytes_per_token']:.2f}",
+            *(f"{size['bytes_per_token'][name]:.2f}" for name in shown),
+            f"{size['table_parameters'] / 1e6:,.1f}M", f"{size['parameters'] / 1e6:,.1f}M",
+            f"{size['operations_per_byte'] / 1e6:,.2f}M", f"{size['cost'] - 1:+.0%}", f"{size['seldom']:.0%}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(Text(f"advice: {result['recommended']:,}: {result['reason']}"))
+    console.print(Text(result["beside_the_plan"]))
+
+
 def show_dialogue(result: Mapping[str, Any]) -> None:
     """How much talk books hold, and some of it to look at."""
     lists = ("set_aside", "examples")

@@ -14,9 +14,9 @@ import orjson
 import xxhash
 
 from coldframe.corpus import filters
-from coldframe.corpus.batches import Batch, Counts, Made, Told, code_of, key_of, run_batches
+from coldframe.corpus.batches import Batch, Counts, Made, Told, Work, code_of, key_of, run_batches
 from coldframe.corpus.documents import Document, Quarantine, Reader
-from coldframe.corpus.filters.judging import Criteria, judge
+from coldframe.corpus.filters.judging import Criteria, Verdict, judge
 from coldframe.corpus.store import (
     DEDUP,
     DOCUMENTS,
@@ -54,9 +54,14 @@ class Filtered:
 
 
 def filter_documents(
-    folder: Path, criteria: Criteria, *, processes: int = 1, told: Told = lambda size: None
+    folder: Path,
+    criteria: Criteria,
+    *,
+    processes: int = 1,
+    told: Told = lambda size: None,
+    work: Work | None = None,
 ) -> Filtered:
-    """Judge every document of a folder; the verdicts stand beside them.
+    """Judge every document of a folder; the verdicts stand beside them. `work` is `judge_batch`, or gives the same.
 
     When they change, what was said of duplicates no longer holds and is taken away: the one that was kept may be among
     what is dropped now, and both would be lost.
@@ -64,16 +69,11 @@ def filter_documents(
     Raises:
         CorpusError, DiskFullError: what was judged stays, and the next call goes on from there.
     """
-    manifest = read_manifest(folder)
     settings = dataclasses.asdict(criteria)
-    code = code_of(filters)
-    batches = [
-        Batch(key_of(known_as, settings, code), (str(folder), manifest.parts, number, settings), size)
-        for number, (size, known_as) in enumerate(manifest.parts)
-    ]
+    batches = batches_of(folder, criteria)
     before = _hash(folder / FILTER)
     done = run_batches(
-        batches, judge_batch, folder=folder, name="filter", files=[FILTER], processes=processes, told=told
+        batches, work or judge_batch, folder=folder, name="filter", files=[FILTER], processes=processes, told=told
     )
     if _hash(folder / FILTER) != before and (folder / DEDUP).exists():
         (folder / DEDUP).unlink()
@@ -96,11 +96,24 @@ def filter_documents(
     )
 
 
+def batches_of(folder: Path, criteria: Criteria) -> list[Batch]:
+    """A batch for each part of a folder of documents; raises CorpusError when it is none."""
+    parts, settings, code = read_manifest(folder).parts, dataclasses.asdict(criteria), code_of(filters)
+    return [
+        Batch(key_of(known_as, settings, code), (str(folder), parts, number, settings), size)
+        for number, (size, known_as) in enumerate(parts)
+    ]
+
+
 def judge_batch(payload: tuple[str, tuple[tuple[int, str], ...], int, dict[str, Any]]) -> Made:
     """Judge one part: the work that `run_batches` gives to its processes."""
     folder, parts, number, settings = payload
     stored = list(unpack_documents(read_part(Path(folder) / DOCUMENTS, parts, number)))
-    verdicts = judge([one.document for one in stored], Criteria(**settings))
+    return as_verdicts(stored, judge([one.document for one in stored], Criteria(**settings)))
+
+
+def as_verdicts(stored: Sequence[Stored], verdicts: Sequence[Verdict]) -> Made:
+    """The verdicts of a part as lines, with what is counted of them and the first examples of each reason."""
     counts: Counts = Counter()
     notes: list[tuple[str, str, str]] = []
     for one, verdict in zip(stored, verdicts, strict=True):

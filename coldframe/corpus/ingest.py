@@ -7,17 +7,17 @@ import dataclasses
 import io
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from coldframe.corpus import commits, dialogue, documents, messages, reading, store
-from coldframe.corpus.batches import Batch, Counts, Done, Made, code_of, key_of, run_batches
+from coldframe.corpus.batches import Batch, Counts, Done, Made, Work, code_of, key_of, run_batches
 from coldframe.corpus.commits import BATCH, open_history, read_commits
 from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
-from coldframe.corpus.hub.parts import Parts, Start, read_part
+from coldframe.corpus.hub.parts import Parts, read_part
 from coldframe.corpus.hub.repository import amount, is_folder, open_repository
 from coldframe.corpus.reading.entries import kind_of
 from coldframe.corpus.reading.formats import laid_out
@@ -25,7 +25,7 @@ from coldframe.corpus.reading.layout import Layout, guess
 from coldframe.corpus.reading.paths import open_files, place_of, read_file
 from coldframe.corpus.reading.rows import lines_of
 from coldframe.corpus.sources import Source
-from coldframe.corpus.store import DOCUMENTS, Manifest, is_corpus, pack_documents, read_manifest, stored
+from coldframe.corpus.store import DOCUMENTS, Manifest, Stored, is_corpus, pack_documents, read_manifest, stored
 from coldframe.errors import SourceError
 from coldframe.run.durable import write_whole
 
@@ -35,7 +35,8 @@ _BATCH = 1 << 21
 _FILES = 500
 _GUESS_ROWS = 50
 _LINES = (".jsonl", ".ndjson")
-_EVERYTHING = 1 << 60
+EVERYTHING = 1 << 60
+"""Examples that a quarantine keeps here: all."""
 
 
 def ingest(
@@ -47,21 +48,37 @@ def ingest(
         SourceError: when nothing in it can be read.
         CorpusError, DiskFullError: what was read stays, and the next call goes on from there.
     """
-    about: dict[str, Any] = {}
     if source.hub is not None:
         done, about = _of_hub(source, source.hub, folder, progress)
-    else:
-        batches = list(_batches(source))
-        whole, read = max(1, sum(batch.size for batch in batches)), 0
+        return _described(source, folder, done, about)
+    return fill(source, folder, list(batches_of(source)), read_batch, processes=processes, progress=progress)
 
-        def told(size: int) -> None:
-            nonlocal read
-            read += size
-            progress(read / whole)
 
-        done = run_batches(
-            batches, read_batch, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
-        )
+def fill(
+    source: Source,
+    folder: Path,
+    batches: Sequence[Batch],
+    work: Work,
+    *,
+    processes: int = 1,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Manifest:
+    """Make the folder of these batches, each as `work` gives it; raises as `ingest`."""
+    whole, read = max(1, sum(batch.size for batch in batches)), 0
+
+    def told(size: int) -> None:
+        nonlocal read
+        read += size
+        progress(read / whole)
+
+    done = run_batches(
+        batches, work, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
+    )
+    return _described(source, folder, done, {})
+
+
+def _described(source: Source, folder: Path, done: Done, about: dict[str, Any]) -> Manifest:
+    """Write what a folder of documents is, `about` among it."""
     quarantined = tuple((note[1], note[2]) for note in done.notes if note[0] == "quarantined")
     if not done.counts["documents"]:
         said = f", the first of {len(quarantined):,}: {quarantined[0][0]}: {quarantined[0][1]}" if quarantined else ""
@@ -109,34 +126,40 @@ def fetched(source: Source, home: Path, progress: Callable[[float], None] = lamb
 
 def read_batch(payload: dict[str, Any]) -> Made:
     """Read one batch: the work that `run_batches` gives to its processes."""
-    quarantine = Quarantine(keep=_EVERYTHING)
+    quarantine = Quarantine(keep=EVERYTHING)
     layouts: dict[str, str] = {}
-    counts: Counts = Counter()
-    kept = []
-    notes: list[tuple[Any, ...]] = []
-    found = _documents(payload, quarantine, layouts)
-    for document in found:
-        if not isinstance(document, Document):  # where the next part of a dataset begins
-            notes.append(("next", document))
-            continue
-        kept.append(stored(payload["source"], document))
-        counts["documents"] += 1
-        counts["conversations"] += bool(document.messages)
-        counts["bytes"] += len(document.text.encode())
-    notes += [("quarantined", *example) for example in quarantine.examples]
-    notes += [("layout", place, layout) for place, layout in layouts.items()]
-    return Made({DOCUMENTS: pack_documents(kept)}, counts, tuple(notes), try_again=quarantine.try_again)
-
-
-def _documents(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document | Start]:
     if payload.get("hub"):
-        yield from read_part(payload, quarantine, lambda place, found: layouts.update({place: str(found)}))
-        return
-    found = _texts(payload, quarantine, layouts)
-    yield from found if payload["dialogue"] is None else conversations(found, payload["dialogue"], quarantine)
+        found = list(read_part(payload, quarantine, lambda place, layout: layouts.update({place: str(layout)})))
+    else:
+        found = list(documents_of(payload, quarantine, layouts))
+    kept = [stored(payload["source"], one) for one in found if isinstance(one, Document)]
+    begins = (("next", one) for one in found if not isinstance(one, Document))  # where a dataset's next part begins
+    return as_part(kept, (*begins, *read_notes(quarantine, layouts)), try_again=quarantine.try_again)
 
 
-def _texts(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
+def as_part(kept: Sequence[Stored], notes: tuple[Any, ...], *, try_again: bool = False) -> Made:
+    """A part of the documents file, with what is counted of it."""
+    counts: Counts = Counter()
+    for one in kept:
+        counts["documents"] += 1
+        counts["conversations"] += bool(one.document.messages)
+        counts["bytes"] += len(one.document.text.encode())
+    return Made({DOCUMENTS: pack_documents(kept)}, counts, notes, try_again)
+
+
+def read_notes(quarantine: Quarantine, layouts: Mapping[str, str]) -> tuple[Any, ...]:
+    """What is told of the reading of a batch: what was set aside, and how rows were understood."""
+    notes = [("quarantined", *example) for example in quarantine.examples]
+    return (*notes, *(("layout", place, layout) for place, layout in layouts.items()))
+
+
+def documents_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
+    """The documents of a batch, one at a time; `layouts` is told how the rows of each file were understood."""
+    found = _texts_of(payload, quarantine, layouts)
+    return found if payload["dialogue"] is None else conversations(found, payload["dialogue"], quarantine)
+
+
+def _texts_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
     if payload.get("corpus"):
         part = store.read_part(Path(payload["corpus"]), payload["parts"], payload["number"])
         yield from (one.document for one in store.unpack_documents(part))
@@ -163,7 +186,7 @@ def _texts(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, s
         yield from laid_out(rows, layout, quarantine)
 
 
-def _batches(source: Source) -> Iterator[Batch]:
+def batches_of(source: Source) -> Iterator[Batch]:
     """The source's files in groups of some megabytes, and the ranges of large ones, in a fixed order."""
     code = code_of(reading, documents, messages, store, *([dialogue] if source.dialogue is not None else []))
     known_by = [source.name, source.kind, _as_json(source.layout()), source.dialogue, code]

@@ -15,7 +15,10 @@ from coldframe.tokens.holdout import held_out_texts, text_hash
 
 SAMPLE_CHARACTERS = 50_000_000
 """At most so much text in all: more changes a vocabulary hardly, and takes longer."""
+DOCUMENT_CHARACTERS = 200_000
+"""A longer document has no more weight than one of so many, as long as the others of its source have text to give."""
 _SEED = 1
+_ROOM = 1 << 16
 
 
 def sample_budgets(sizes: Sequence[int], total: int) -> list[int]:
@@ -33,42 +36,71 @@ def training_sample(
 ) -> Iterator[str]:
     """Documents and passages of the training side of each (source, hold-out bound), about `total` characters in all.
 
-    Of a source that has more than its budget those are taken whose hash is lowest: texts from all of it, whatever the
-    order of its files. Budgets rest on the text itself, as a file may hold far more than that, or be compressed. The
-    text is read twice, so that no more than a passage of it is ever in memory.
+    Of a source that has more than its budget those are taken whose hash is lowest, times how much too long their
+    document is: texts from all of it, whatever the order of its files. Budgets rest on the text itself, as a file may
+    hold far more than that, or be compressed. The text is read twice, so that no more than a document of it, and a
+    number for each text that may be taken, is ever in memory.
     """
     progress_of = _shared_progress([source.num_bytes for source, _ in sources], progress)
-    sizes = [_Sizes(_training_texts(source, bound, progress_of[0][at])) for at, (source, bound) in enumerate(sources)]
-    budgets = sample_budgets([of_source.total for of_source in sizes], total)
+    lowest = [
+        _Lowest(_training_texts(source, bound, progress_of[0][at]), total) for at, (source, bound) in enumerate(sources)
+    ]
+    budgets = sample_budgets([of_source.total for of_source in lowest], total)
     for at, (source, bound) in enumerate(sources):
-        pick_to = sizes[at].pick_to(budgets[at])
-        for text in _training_texts(source, bound, progress_of[1][at]):
-            if _pick(text) <= pick_to:
+        pick_to = lowest[at].pick_to(budgets[at])
+        for rank, text in _training_texts(source, bound, progress_of[1][at]):
+            if rank <= pick_to:
                 yield text
+
+
+def texts_of(source: OpenedSource) -> Iterator[str]:
+    """All documents and passages of a source."""
+    for document in source.documents(Quarantine()):
+        yield from held_out_texts(document)
 
 
 def _pick(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode("utf-8"), _SEED)
 
 
-class _Sizes:
-    """How long each text is, under its hash: all that has to be known to choose."""
+class _Lowest:
+    """How long the texts are that come first and make up `most` characters, under their ranks, and how long all are.
 
-    def __init__(self, texts: Iterator[str]) -> None:
-        hashes, lengths = array("Q"), array("I")
-        for text in texts:
-            hashes.append(_pick(text))
-            lengths.append(len(text))
-        self._hashes, self._lengths = np.array(hashes, dtype=np.uint64), np.array(lengths, dtype=np.int64)
-        self.total = int(self._lengths.sum())
+    What it holds grows with `most`, not with the text that is read.
+    """
 
-    def pick_to(self, budget: int) -> int:
-        """The highest hash to take, so that at least `budget` characters are taken, or all; -1 for none."""
-        if budget <= 0 or not len(self._hashes):
-            return -1
-        order = np.argsort(self._hashes)
-        last = int(np.searchsorted(np.cumsum(self._lengths[order]), budget))
-        return int(self._hashes[order[min(last, len(order) - 1)]])
+    def __init__(self, texts: Iterator[tuple[float, str]], most: int) -> None:
+        self.total = 0
+        self._ranks, self._lengths = np.empty(0, np.float64), np.empty(0, np.int64)
+        ranks, lengths, bound, room = array("d"), array("q"), np.inf, _ROOM
+        for rank, text in texts:
+            self.total += len(text)
+            if rank <= bound:
+                ranks.append(rank)
+                lengths.append(len(text))
+            if len(ranks) >= room:
+                bound = self._take(ranks, lengths, most)
+                ranks, lengths, room = array("d"), array("q"), max(_ROOM, len(self._ranks))
+        self._take(ranks, lengths, most)
+
+    def _take(self, ranks: array[float], lengths: array[int], most: int) -> float:
+        """Add texts, keep no more than are needed; gives the rank beyond which none is."""
+        all_ranks = np.concatenate([self._ranks, np.array(ranks, np.float64)])
+        order = np.argsort(all_ranks, kind="stable")
+        self._ranks = all_ranks[order]
+        self._lengths = np.concatenate([self._lengths, np.array(lengths, np.int64)])[order]
+        enough = int(np.searchsorted(np.cumsum(self._lengths), most)) + 1
+        if enough > len(self._ranks):
+            return float("inf")
+        self._ranks, self._lengths = self._ranks[:enough].copy(), self._lengths[:enough].copy()
+        return float(self._ranks[-1])
+
+    def pick_to(self, budget: int) -> float:
+        """The highest rank to take, so that at least `budget` characters are taken, or all; -1 for none."""
+        if budget <= 0 or not len(self._ranks):
+            return -1.0
+        last = int(np.searchsorted(np.cumsum(self._lengths), budget))
+        return float(self._ranks[min(last, len(self._ranks) - 1)])
 
 
 def _shared_progress(sizes: Sequence[int], progress: Callable[[float], None]) -> list[list[Callable[[int], None]]]:
@@ -87,12 +119,14 @@ def _tell(progress: Callable[[float], None], before: int, size: int, whole: int,
     progress((before + min(done, size)) / whole)
 
 
-def _training_texts(source: OpenedSource, bound: int, progress: Callable[[int], None]) -> Iterator[str]:
-    """Documents and passages that are not held out; `progress` is told the characters read."""
+def _training_texts(source: OpenedSource, bound: int, progress: Callable[[int], None]) -> Iterator[tuple[float, str]]:
+    """Documents and passages that are not held out, with their ranks; `progress` is told the characters read."""
     read = 0
     for document in source.documents(Quarantine()):
-        for text in held_out_texts(document):
-            read += len(text)
+        texts = held_out_texts(document)
+        size = sum(map(len, texts))
+        too_long = max(1.0, size / DOCUMENT_CHARACTERS)
+        for text in texts:
             if text_hash(text) >= bound:
-                yield text
-        progress(read)
+                yield too_long * _pick(text), text
+        progress(read := read + size)

@@ -81,6 +81,11 @@ class Tokenizer:
             )
         return tokenizer
 
+    def truncated(self, vocab_size: int) -> Tokenizer:
+        """The tokenizer that training for fewer tokens would have given: what was learned first, and no more."""
+        check_vocab_size(vocab_size)
+        return Tokenizer(self._tokens[: vocab_size - len(SPECIALS)])
+
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
         """Reads and checks a saved tokenizer; raises TokenizerError."""
@@ -127,16 +132,7 @@ class Tokenizer:
 
     def encode_array(self, text: str) -> np.ndarray:
         """The ids of `text` as np.uint32[num_tokens]."""
-        try:
-            return self._encode(text)
-        except UnicodeEncodeError:
-            return self.encode_array(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-        except ValueError:
-            return np.concatenate([self._encode(piece) for piece in _LONG_BLANK.split(text) if piece])
-
-    def _encode(self, text: str) -> np.ndarray:
-        ids: np.ndarray = self._encoding.encode_to_numpy(text, disallowed_special=())
-        return ids
+        return encoded(self._encoding, text)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The exact bytes of the ids, a special token's being its name; raises TokenizerError for an unknown id."""
@@ -161,6 +157,19 @@ class Tokenizer:
             "specials": self.specials,
             "tokens": [base64.b64encode(token).decode() for token in self._tokens],
         }
+
+
+def encoded(encoding: tiktoken.Encoding, text: str) -> np.ndarray:
+    """The ids of `text` as np.uint32[num_tokens]; what looks like a special token in it stays ordinary text."""
+    try:
+        ids: np.ndarray = encoding.encode_to_numpy(text, disallowed_special=())
+    except UnicodeEncodeError:
+        return encoded(encoding, text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except ValueError:
+        return np.concatenate(
+            [encoding.encode_to_numpy(piece, disallowed_special=()) for piece in _LONG_BLANK.split(text) if piece]
+        )
+    return ids
 
 
 def check_vocab_size(vocab_size: int) -> None:

@@ -1,26 +1,23 @@
-"""What `coldframe tokenizer train`, `tokenizer eval` and `corpus report`, which counts tokens, do."""
+"""What `coldframe tokenizer train`, `eval` and `advise`, and `corpus report`, which counts tokens, do."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.report import folders_under, report, save_report
-from coldframe.corpus.sources import EMBEDDED, OpenedSource, Source, open_sources, plain_names
-from coldframe.errors import CorpusError, SourceError
+from coldframe.corpus.sources import EMBEDDED, Source, open_sources, plain_names
+from coldframe.errors import CorpusError
+from coldframe.hardware import detect
 from coldframe.run.paths import report_file
-from coldframe.tokens.holdout import held_out_texts
-from coldframe.tokens.sample import sample_budgets, training_sample
+from coldframe.tokens.advice import advise
+from coldframe.tokens.compression import measure, vocabulary_named
+from coldframe.tokens.sample import training_sample
 from coldframe.tokens.tokenizer import Tokenizer, check_vocab_size
-
-_MEASURED_CHARACTERS = 20_000_000
-"""Compression is measured on at most so much text in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +32,8 @@ class TokenizerTrain:
     """Where the tokenizer is written."""
     huggingface: Path | None = None
     """Where a Hugging Face tokenizer.json is written beside it."""
+    against: str = ""
+    """Another vocabulary to compare with: gpt2, a file of GPT-2's in tiktoken's form, or a tokenizer's JSON file."""
     json: bool = False
     """End with one line of JSON on standard output."""
     quiet: bool = False
@@ -49,6 +48,24 @@ class TokenizerEval:
     """The tokenizer's JSON file."""
     paths: Positional[tuple[Path, ...]] = ()
     """Files or folders of text; none means the embedded corpus."""
+    against: str = ""
+    """Another vocabulary to compare with: gpt2, a file of GPT-2's in tiktoken's form, or a tokenizer's JSON file."""
+    json: bool = False
+    """End with one line of JSON on standard output."""
+    quiet: bool = False
+    """No progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerAdvise:
+    """Find out how large a vocabulary should be: what each size gains on your text, and what it costs."""
+
+    paths: Positional[tuple[Path, ...]] = ()
+    """Files or folders of text; none means the embedded corpus."""
+    depth: int | None = None
+    """Layers of the model; what suits this machine unless given."""
+    tokens: float | None = None
+    """Training tokens of the run that is planned; the plan's own horizon unless given."""
     json: bool = False
     """End with one line of JSON on standard output."""
     quiet: bool = False
@@ -110,18 +127,20 @@ def train_tokenizer(
 ) -> dict[str, object]:
     """Trains on a balanced sample, saves, and measures bytes per token by source."""
     check_vocab_size(settings.vocab_size)  # before any text is read
+    against = vocabulary_named(settings.against) if settings.against else None
     opened, _ = open_sources(_sources(settings.paths))
     texts = training_sample([(source, 0) for source in opened], lambda done: progress("training the tokenizer", done))
     tokenizer = Tokenizer.train(texts, settings.vocab_size)
     tokenizer.save(settings.out)
     if settings.huggingface is not None:
         tokenizer.export_hf(settings.huggingface)
-    measured = _measure(tokenizer, opened, progress)
+    measured = measure(tokenizer, opened, progress, against)
+    compared = ("bytes_per_token", "against", "against_bytes_per_token", "ratio")
     return {
         "path": str(settings.out),
         "vocab_size": tokenizer.vocab_size,
         "sha256": tokenizer.sha256,
-        "bytes_per_token": measured["bytes_per_token"],
+        **{name: measured[name] for name in compared if name in measured},
     }
 
 
@@ -130,8 +149,19 @@ def evaluate_tokenizer(
 ) -> dict[str, object]:
     """Bytes per token by source, and speed on one thread, on up to 20 million characters."""
     tokenizer = Tokenizer.load(settings.tokenizer)
+    against = vocabulary_named(settings.against) if settings.against else None
     opened, _ = open_sources(_sources(settings.paths))
-    return {"tokenizer": str(settings.tokenizer), "sha256": tokenizer.sha256, **_measure(tokenizer, opened, progress)}
+    measured = measure(tokenizer, opened, progress, against)
+    return {"tokenizer": str(settings.tokenizer), "sha256": tokenizer.sha256, **measured}
+
+
+def advise_vocabulary(
+    settings: TokenizerAdvise, progress: Callable[[str, float], None] = lambda what, done: None
+) -> dict[str, object]:
+    """What each size of vocabulary gains and costs, and which one is recommended."""
+    opened, _ = open_sources(_sources(settings.paths))
+    found = advise(opened, depth=settings.depth, tokens=settings.tokens, hardware=detect(), progress=progress)
+    return dataclasses.asdict(found)
 
 
 def _sources(paths: Sequence[Path]) -> Sequence[Source]:
@@ -140,36 +170,3 @@ def _sources(paths: Sequence[Path]) -> Sequence[Source]:
         Source(name=name, kind="prose", path=str(path)) for path, name in zip(paths, plain_names(paths), strict=True)
     ]
     return named or EMBEDDED
-
-
-def _measure(
-    tokenizer: Tokenizer, opened: Sequence[OpenedSource], progress: Callable[[str, float], None]
-) -> dict[str, object]:
-    """Bytes per token by source, tokens, bytes and speed over the beginning of each source."""
-    ratios, all_tokens, all_bytes, seconds = {}, 0, 0, 0.0
-    budgets = sample_budgets([source.num_bytes for source in opened], _MEASURED_CHARACTERS)
-    for number, (source, budget) in enumerate(zip(opened, budgets, strict=True)):
-        progress(f"measuring on {source.name}", number / len(opened))
-        num_tokens = num_bytes = 0
-        quarantine = Quarantine()
-        for document in source.documents(quarantine):
-            for text in held_out_texts(document):
-                started = time.perf_counter()
-                num_tokens += len(tokenizer.encode_array(text))
-                seconds += time.perf_counter() - started
-                num_bytes += len(text.encode("utf-8"))
-            if num_bytes >= budget:
-                break
-        if not num_tokens:
-            raise SourceError(
-                f"source {source.name!r} has no text ({quarantine})",
-                advice="add text, name its fields, or leave it out",
-            )
-        ratios[source.name] = round(num_bytes / num_tokens, 4)
-        all_tokens, all_bytes = all_tokens + num_tokens, all_bytes + num_bytes
-    return {
-        "bytes_per_token": ratios,
-        "num_tokens": all_tokens,
-        "num_bytes": all_bytes,
-        "megabytes_per_second": round(all_bytes / 1e6 / max(seconds, 1e-9), 3),
-    }

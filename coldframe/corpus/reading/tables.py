@@ -80,11 +80,14 @@ def _is_sentence(text: str) -> bool:
 
 def _names(record: Sequence[str]) -> list[str]:
     """The names of the columns, each once, so that none hides another."""
-    found: list[str] = []
+    found: dict[str, None] = {}
+    numbers: dict[str, Iterator[int]] = {}
     for name in (_DAMAGED.sub("", name) for name in record):
-        others = (f"{name} {number}" for number in itertools.count(2))
-        found.append(name if name not in found else next(other for other in others if other not in found))
-    return found
+        chosen = name
+        while chosen in found:
+            chosen = f"{name} {next(numbers.setdefault(name, itertools.count(2)))}"
+        found[chosen] = None
+    return list(found)
 
 
 def _records(
