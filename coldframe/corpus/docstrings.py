@@ -55,7 +55,7 @@ def docstring_pages(root: Path, package: str, files: list[Path], quarantine: Qua
             RecursionError,
             MemoryError,
         ) as error:  # the last two: nested too deep
-            quarantine.add(module, f"cannot be parsed: {error or type(error).__name__}")
+            quarantine.add(module, f"cannot be parsed: {str(error) or type(error).__name__}")
             continue
         yield from pages
 

@@ -138,7 +138,7 @@ def entries(path: Path, place: str, known: Callable[[str], bool], quarantine: Qu
             is_empty = False
             yield entry
     except DAMAGE as error:
-        quarantine.add(place, f"the archive is damaged from here on: {error or type(error).__name__}")
+        quarantine.add(place, f"the archive is damaged from here on: {str(error) or type(error).__name__}")
     if others:
         kinds = ", ".join(f"{count:,} {name}" for name, count in others.most_common(4))
         files = "1 file within is" if others.total() == 1 else f"{others.total():,} files within are"

@@ -92,7 +92,7 @@ def set_aside(error: Exception, place: str, quarantine: Quarantine) -> None:
     """Set aside what is damaged from here on; raises what is the system's refusal and no damage."""
     if isinstance(error, OSError) and error.errno is not None:
         raise error
-    quarantine.add(place, f"cannot be read on from here: {error or type(error).__name__}")
+    quarantine.add(place, f"cannot be read on from here: {str(error) or type(error).__name__}")
 
 
 def laid_out(rows: Iterable[Row], layout: Layout, quarantine: Quarantine) -> Iterator[Document]:
@@ -179,7 +179,7 @@ def _part(archive: zipfile.ZipFile, name: str, place: str, quarantine: Quarantin
     except KeyError:
         quarantine.add(place, "is missing in the book")
     except (ValueError, *DAMAGE) as error:
-        quarantine.add(place, f"cannot be read: {error or type(error).__name__}")
+        quarantine.add(place, f"cannot be read: {str(error) or type(error).__name__}")
     else:
         return part_text(source) if source is not None else ""
     return ""

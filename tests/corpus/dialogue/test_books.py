@@ -246,7 +246,9 @@ def test_books_in_rows(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = extract([path], tmp_path / "talk.jsonl")
     assert [line["source"] for line in lines(tmp_path / "talk.jsonl")] == ["books.jsonl:1"]
-    assert found.set_aside == tuple((f"books.jsonl:{row}", "holds no conversation") for row in (2, 3)), "a chat is no book"
+    assert found.set_aside == tuple((f"books.jsonl:{row}", "holds no conversation") for row in (2, 3)), (
+        "a chat is no book"
+    )
 
 
 def test_books_of_a_source_become_conversations() -> None:
