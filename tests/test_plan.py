@@ -37,7 +37,10 @@ MACHINES = {
     ),
     "old-card": Hardware(device="cuda", name="an old card", free_memory=int(7.3 * GIB), num_cores=4),
 }
-RECIPES = {"tiny-cpu": "laptop", "own-text": "laptop", "8gb": "small-card", "12gb": "middle-card", "24gb": "large-card"}
+RECIPES = {
+    "tiny-cpu": "laptop", "own-text": "laptop", "books-to-chat": "laptop",
+    "8gb": "small-card", "12gb": "middle-card", "24gb": "large-card",
+}  # fmt: skip
 DEPTHS = {1: "laptop", 2: "laptop", 4: "laptop", 6: "laptop", 8: "small-card", 12: "small-card", 20: "large-card"}
 
 

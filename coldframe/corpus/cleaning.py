@@ -3,7 +3,9 @@
     <folder>/sources/<name>-<key>/      the documents of a source, with the filters' verdicts beside them
     <folder>/sets/<key>/<name>.jsonl    what of these sources together is there twice
 
-No source is exempt: one that says why it shall not be filtered is read as it is, with a warning. A folder of documents
+No source is exempt: one that says why it shall not be filtered is read as it is, with a warning. A source of which
+nothing is left is left out, with a warning; where that is all there is, it is read as it is, with a louder one: whoever
+has nothing but verse, or a test of a few words, shall not be refused. A folder of documents
 that somebody ingested is judged where it lies, unless it already is; its verdicts stand. Text that holds what the
 model will be measured on is left out, where that is said.
 """
@@ -24,7 +26,7 @@ from pathlib import Path
 from coldframe.corpus.batches import key_of
 from coldframe.corpus.contamination import find_contamination
 from coldframe.corpus.dedup import deduplicate
-from coldframe.corpus.filtering import filter_documents, open_corpus
+from coldframe.corpus.filtering import filter_documents, kept_documents, open_corpus
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import fetched, ingest
 from coldframe.corpus.report import SourceReport, report
@@ -48,12 +50,12 @@ class Clean:
     """(name, reason) of embedded sources that this machine lacks."""
     folders: dict[str, Path]
     """Where the documents of each source lie."""
-    duplicates: dict[Path, Path]
-    """Folder of documents -> the file of verdicts on duplicates among these sources."""
+    duplicates: dict[str, Path]
+    """Source -> the file of verdicts on duplicates among these sources."""
 
     def report(self) -> list[SourceReport]:
         """What became of each source's text."""
-        found = report(list(self.folders.values()), also=self.duplicates)
+        found = report(list(self.folders.values()), also=[self.duplicates.get(name) for name in self.folders])
         why = {source.name: source.source.unfiltered for source in self.opened}
         return [
             dataclasses.replace(line, name=name, unfiltered=why[name])
@@ -85,26 +87,63 @@ def open_clean(
         here = [_here(source, folder, progress) for source in sources]
         own = {source.name for source in sources if source.hub is None}
         opened, skipped = open_sources(here)
+        wanted = {source.name: source for source in opened}
         missing = list(skipped)
+        dropped: dict[str, str] = {}
+
+        def read(source: OpenedSource) -> None:
+            name, is_own = source.name, source.name in own
+            found[name], reasons = _documents(source, folder, context, against, processes, progress, is_own=is_own)
+            dropped.pop(name, None)
+            if reasons:
+                dropped[name] = reasons
+
+        def leave_out(name: str, why: str) -> None:
+            _log.warning("source %s is left out: %s", name, why)
+            missing.append((name, why))
+            found.pop(name, None)
+
         for source in opened:
             try:
-                found[source.name] = _documents(
-                    source, folder, context, against, processes, progress, is_own=source.name in own
-                )
+                read(source)
             except SourceError as error:
                 if not source.source.is_embedded:
                     raise
-                _log.warning("source %s is skipped: %s", source.name, error)
-                missing.append((source.name, error.message))
+                leave_out(source.name, error.message)
+        if dropped and len(dropped) == len(found):
+            for name, reasons in list(dropped.items()):
+                wanted[name] = _as_it_is(wanted[name], reasons)
+                read(wanted[name])
+        for name, reasons in list(dropped.items()):
+            leave_out(
+                name, f"the filters drop all of it ({reasons}); coldframe corpus report {found[name]} shows examples"
+            )
         if against:
             _search(found, against, processes, progress)
         duplicates = _duplicates(found, folder, processes, progress) if dedup else {}
-    clean = [
-        _opened(source, found[source.name], duplicates.get(found[source.name]))
-        for source in opened
-        if source.name in found
-    ]
+        for name, path in list(found.items()):
+            if next(kept_documents(path, _also(duplicates, name)), None) is None:
+                leave_out(name, "all of it stands in other sources too, or is what the model will be measured on")
+    if not found:
+        raise SourceError(
+            f"no text is left: {'; '.join(f'{name}: {why}' for name, why in missing)}",
+            advice="give the sources other kinds, or limits of their own (docs/corpus.md)",
+        )
+    clean = []
+    for name, path in found.items():
+        fingerprint, num_bytes, reader = open_corpus(path, _also(duplicates, name))
+        clean.append(dataclasses.replace(wanted[name], fingerprint=fingerprint, num_bytes=num_bytes, reader=reader))
     return Clean(opened=tuple(clean), skipped=tuple(missing), folders=found, duplicates=duplicates)
+
+
+def _also(duplicates: dict[str, Path], name: str) -> list[Path]:
+    return [duplicates[name]] if name in duplicates else []
+
+
+def _as_it_is(source: OpenedSource, reasons: str) -> OpenedSource:
+    """A source that is not filtered, since nothing would be left of it."""
+    why = f"the filters would drop all of it ({reasons}), and there is nothing else to read"
+    return dataclasses.replace(source, source=dataclasses.replace(source.source, unfiltered=why))
 
 
 def _here(source: Source, folder: Path, progress: Progress) -> Source:
@@ -125,8 +164,8 @@ def _documents(
     progress: Progress,
     *,
     is_own: bool,
-) -> Path:
-    """The folder of a source's documents, with the filters' verdicts."""
+) -> tuple[Path, str]:
+    """The folder of a source's documents, with the filters' verdicts, and for which reasons those drop all of it."""
     wanted = source.source
     given = Path(wanted.path or "").expanduser()
     workers = _workers(source.num_bytes, processes)
@@ -148,24 +187,18 @@ def _documents(
             ingest(wanted, folder, processes=workers, progress=lambda done: progress(f"reading {wanted.name}", done))
     if wanted.unfiltered:
         _log.warning("source %s is NOT filtered: %s", wanted.name, wanted.unfiltered)
-        return folder
+        return folder, ""
     if folder == given and (folder / FILTER).exists():
-        return folder
+        return folder, ""
     tell = _teller(progress, f"filtering {wanted.name}", [folder])
     filtered = filter_documents(folder, criteria, processes=workers, told=tell)
     gone = filtered.documents_in - filtered.documents_kept
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in filtered.dropped.items())
-    if not filtered.documents_kept:
-        raise SourceError(
-            f"the filters drop all {gone:,} documents of source {wanted.name!r} ({reasons})",
-            advice=f"coldframe corpus report {folder} shows examples; give it another kind, limits of its own, "
-            "or say in `unfiltered` why it shall be read as it is",
-        )
     if gone:
         _log.info(
             "source %s: %s of %s documents dropped: %s", wanted.name, f"{gone:,}", f"{filtered.documents_in:,}", reasons
         )
-    return folder
+    return folder, "" if filtered.documents_kept else reasons
 
 
 def _link(corpus: Path, folder: Path) -> None:
@@ -194,30 +227,21 @@ def _search(found: dict[str, Path], against: Sequence[Path], processes: int, pro
         _log.warning("%s documents hold what the model will be measured on (%s)", f"{result.dropped.total():,}", sets)
 
 
-def _duplicates(found: dict[str, Path], folder: Path, processes: int, progress: Progress) -> dict[Path, Path]:
+def _duplicates(found: dict[str, Path], folder: Path, processes: int, progress: Progress) -> dict[str, Path]:
     """The verdicts on duplicates among all sources, made unless these very documents were compared before."""
     known_by = [(name, open_corpus(path)[0]) for name, path in found.items()]
     home = folder / "sets" / key_of(known_by)[:12]
-    files = {path: home / f"{name}.jsonl" for name, path in found.items()}
-    done = home / "done"
+    files = {name: home / f"{name}.jsonl" for name in found}
+    done, folders = home / "done", list(found.values())
     if not done.exists():
         home.mkdir(parents=True, exist_ok=True)
-        sizes = sum(read_manifest(path).counts["bytes"] for path in found.values())
-        result = deduplicate(
-            list(files),
-            list(files.values()),
-            processes=_workers(sizes, processes),
-            told=_teller(progress, "looking for duplicates", list(files), times=2),
-        )
+        size = sum(read_manifest(path).counts["bytes"] for path in folders)
+        tell = _teller(progress, "looking for duplicates", folders, times=2)
+        result = deduplicate(folders, list(files.values()), processes=_workers(size, processes), told=tell)
         done.touch()
         if result.exact or result.near:
             _log.info("%s duplicates and %s near duplicates dropped", f"{result.exact:,}", f"{result.near:,}")
     return files
-
-
-def _opened(source: OpenedSource, folder: Path, duplicates: Path | None) -> OpenedSource:
-    fingerprint, num_bytes, reader = open_corpus(folder, [duplicates] if duplicates else [])
-    return dataclasses.replace(source, fingerprint=fingerprint, num_bytes=num_bytes, reader=reader)
 
 
 def _teller(progress: Progress, what: str, folders: Sequence[Path], times: int = 1) -> Callable[[int], None]:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from coldframe.corpus.filtering import judged_documents
@@ -52,19 +51,19 @@ def report(
     *,
     count_tokens: Callable[[str], int] | None = None,
     training_tokens: float | None = None,
-    also: Mapping[Path, Path] = MappingProxyType({}),
+    also: Sequence[Path | None] = (),
     told: Callable[[str], None] = lambda name: None,
 ) -> list[SourceReport]:
     """A line for each folder of documents. With both a counter and a number of training tokens the epochs are those of
-    reading all sources in the proportion of their tokens. `also` names verdicts that stand elsewhere, by folder.
+    reading all sources in the proportion of their tokens. `also` names for each verdicts that stand elsewhere.
 
     Raises:
         CorpusError: for a folder that is none, or whose attributes speak of other documents.
     """
     found = []
-    for folder in folders:
+    for folder, elsewhere in zip(folders, also or [None] * len(folders), strict=True):
         told(str(read_manifest(folder).source["name"]))
-        found.append(_counted(folder, count_tokens, [also[folder]] if folder in also else []))
+        found.append(_counted(folder, count_tokens, [elsewhere] if elsewhere else []))
     total = sum(counted["tokens"] or 0 for counted in found)
     epochs = training_tokens / total if training_tokens and total else None
     return [SourceReport(**counted, epochs_planned=epochs and round(epochs, 2)) for counted in found]

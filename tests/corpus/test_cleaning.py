@@ -18,7 +18,7 @@ from coldframe.corpus.filtering import filter_documents
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import ingest
 from coldframe.corpus.sources import EMBEDDED, Source
-from coldframe.errors import SettingsError, SourceError
+from coldframe.errors import SettingsError
 
 GOOD = (
     "The gardener lifted the frame in the morning and found that the seeds had come up in the night. "
@@ -117,12 +117,33 @@ def test_limits_of_its_own(tmp_path, texts):
         source(texts, limits={"num_words": "many"})
 
 
-def test_nothing_good_is_an_error_that_names_the_reasons(tmp_path, texts):
+def test_a_source_of_nothing_good_is_left_out(tmp_path, texts, caplog):
+    loops = tmp_path / "loops"
+    loops.mkdir()
+    (loops / "d.txt").write_text(LOOP)
+    clean = open_clean([source(texts), source(loops, name="loops")], tmp_path / "corpus", context=512)
+    assert [one.name for one in clean.opened] == ["texts"] and [line.name for line in clean.report()] == ["texts"]
+    [(name, why)] = clean.skipped
+    assert name == "loops" and why.startswith("the filters drop all of it (low-variety 1); coldframe corpus report ")
+    assert "source loops is left out" in caplog.text
+
+
+def test_where_nothing_else_is_there_it_is_read_as_it_is(tmp_path, texts, caplog):
     for name in ("a.txt", "b.txt", "c.txt"):
         (texts / name).unlink()
-    with pytest.raises(SourceError, match=r"drop all 1 documents of source 'texts' \(low-variety 1\)") as caught:
-        open_clean([source(texts)], tmp_path / "corpus", context=512)
-    assert "corpus report" in caught.value.advice
+    clean = open_clean([source(texts)], tmp_path / "corpus", context=512)
+    assert places(clean) == ["d.txt"]
+    assert "source texts is NOT filtered: the filters would drop all of it (low-variety 1)" in caplog.text
+    assert clean.report()[0].unfiltered.startswith("the filters would drop all of it")
+
+
+def test_the_same_folder_twice_is_one_source(tmp_path, texts, caplog):
+    clean = open_clean([source(texts), source(texts, name="again")], tmp_path / "corpus", context=512)
+    assert [one.name for one in clean.opened] == ["texts"]
+    assert "source again is left out: all of it stands in other sources too" in caplog.text
+    ingest(source(texts), tmp_path / "made")
+    made = [source(tmp_path / "made", name=name) for name in ("one", "two")]
+    assert [one.name for one in open_clean(made, tmp_path / "corpus", context=512).opened] == ["one"]
 
 
 def test_a_folder_of_documents_keeps_its_verdicts(tmp_path, texts):
@@ -221,6 +242,5 @@ def test_a_dataset_that_was_fetched_is_judged_by_each_run_in_its_own_way(tmp_pat
     clean = open_clean([hub], runs / "corpus", context=512, dedup=False)
     assert len(places(clean)) == 5
     strict = Source(name="texts", kind="prose", hub=str(box), limits={"num_words": 1000})
-    with pytest.raises(SourceError, match="drop all 6 documents"):
-        open_clean([strict], runs / "corpus", context=512, dedup=False)
+    assert len(places(open_clean([strict], runs / "corpus", context=512, dedup=False))) == 6, "nothing else is there"
     assert len(places(clean)) == 5

@@ -25,8 +25,13 @@ def start(folder: Path, text: str) -> subprocess.Popen[str]:
     words = ["corpus", "scenes", folder / "teacher.toml", "--out", folder / "scenes", "--json", "--quiet"]
     return subprocess.Popen(
         [sys.executable, "-m", "coldframe", *map(str, words)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts,
     )  # fmt: skip
+
+
+def _hear_interrupts() -> None:
+    """A suite that a shell started in the background is deaf to Ctrl-C, and so would be its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str]) -> int:
