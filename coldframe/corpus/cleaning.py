@@ -5,9 +5,9 @@
 
 No source is exempt: one that says why it shall not be filtered is read as it is, with a warning. A source of which
 nothing is left is left out, with a warning; where that is all there is, it is read as it is, with a louder one: whoever
-has nothing but verse, or a test of a few words, shall not be refused. A folder of documents
-that somebody ingested is judged where it lies, unless it already is; its verdicts stand. Text that holds what the
-model will be measured on is left out, where that is said.
+has nothing but verse, or a test of a few words, shall not be refused. A folder of documents that somebody ingested is
+left as it is: its verdicts hold unless the recipe sets limits of its own. Text that holds what the model will be
+measured on is left out, where that is said.
 """
 
 from __future__ import annotations
@@ -19,19 +19,23 @@ import functools
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coldframe.corpus.batches import key_of
+from coldframe.corpus import dedup as deduplicating
+from coldframe.corpus import signatures
+from coldframe.corpus.batches import code_of, key_of
 from coldframe.corpus.contamination import find_contamination
 from coldframe.corpus.dedup import deduplicate
-from coldframe.corpus.filtering import filter_documents, kept_documents, open_corpus
+from coldframe.corpus.filtering import attributes_of, filter_documents, kept_documents, open_corpus
+from coldframe.corpus.filters import texts
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import fetched, ingest
 from coldframe.corpus.report import SourceReport, report
 from coldframe.corpus.sources import OpenedSource, Source, last_year, open_sources
-from coldframe.corpus.store import DOCUMENTS, FILTER, is_corpus, read_manifest
+from coldframe.corpus.store import DEDUP, DOCUMENTS, FILTER, IMPROVED, is_corpus, read_manifest
 from coldframe.corpus.teacher.verbs import CorpusScenes, write_scenes
 from coldframe.errors import SourceError
 
@@ -75,55 +79,51 @@ def open_clean(
 ) -> Clean:
     """Sources as `open_sources` gives them, of which only what is good text is read; made once, and then found again.
 
+    Whoever reads them does so within `alone`: another process may change what lies there when a source has changed.
     `context` is the number of tokens that the model sees at once, `against` what it will be measured on.
 
     Raises:
         SourceError: when a user's own source cannot be opened, or nothing of it is good text.
         CorpusError, TeacherError, DiskFullError: what was made stays, and the next call goes on from there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path] = {}
-    with _alone(folder):
-        here = [_here(source, folder, progress) for source in sources]
-        own = {source.name for source in sources if source.hub is None}
-        opened, skipped = open_sources(here)
-        wanted = {source.name: source for source in opened}
-        missing = list(skipped)
-        dropped: dict[str, str] = {}
+    here = [_here(source, folder, progress) for source in sources]
+    opened, skipped = open_sources(here)
+    wanted = {source.name: source for source in opened}
+    missing = list(skipped)
+    dropped: dict[str, str] = {}
 
-        def read(source: OpenedSource) -> None:
-            name, is_own = source.name, source.name in own
-            found[name], reasons = _documents(source, folder, context, against, processes, progress, is_own=is_own)
-            dropped.pop(name, None)
-            if reasons:
-                dropped[name] = reasons
+    def read(source: OpenedSource) -> None:
+        name = source.name
+        found[name], reasons = _documents(source, folder, context, against, processes, progress)
+        dropped.pop(name, None)
+        if reasons:
+            dropped[name] = reasons
 
-        def leave_out(name: str, why: str) -> None:
-            _log.warning("source %s is left out: %s", name, why)
-            missing.append((name, why))
-            found.pop(name, None)
+    def leave_out(name: str, why: str) -> None:
+        _log.warning("source %s is left out: %s", name, why)
+        missing.append((name, why))
+        found.pop(name, None)
 
-        for source in opened:
-            try:
-                read(source)
-            except SourceError as error:
-                if not source.source.is_embedded:
-                    raise
-                leave_out(source.name, error.message)
-        if dropped and len(dropped) == len(found):
-            for name, reasons in list(dropped.items()):
-                wanted[name] = _as_it_is(wanted[name], reasons)
-                read(wanted[name])
+    for source in opened:
+        try:
+            read(source)
+        except SourceError as error:
+            if not source.source.is_embedded:
+                raise
+            leave_out(source.name, error.message)
+    if dropped and len(dropped) == len(found):
         for name, reasons in list(dropped.items()):
-            leave_out(
-                name, f"the filters drop all of it ({reasons}); coldframe corpus report {found[name]} shows examples"
-            )
-        if against:
-            _search(found, against, processes, progress)
-        duplicates = _duplicates(found, folder, processes, progress) if dedup else {}
-        for name, path in list(found.items()):
-            if next(kept_documents(path, _also(duplicates, name)), None) is None:
-                leave_out(name, "all of it stands in other sources too, or is what the model will be measured on")
+            wanted[name] = _as_it_is(wanted[name], reasons)
+            read(wanted[name])
+    for name, reasons in list(dropped.items()):
+        leave_out(name, f"the filters drop all of it ({reasons}); coldframe corpus report {found[name]} shows examples")
+    if against:
+        _search(found, against, processes, progress)
+    duplicates = _duplicates(found, folder, processes, progress) if dedup else {}
+    for name, path in list(found.items()):
+        if next(kept_documents(path, _also(duplicates, name)), None) is None:
+            leave_out(name, "all of it stands in other sources too, or is what the model will be measured on")
     if not found:
         raise SourceError(
             f"no text is left: {'; '.join(f'{name}: {why}' for name, why in missing)}",
@@ -162,8 +162,6 @@ def _documents(
     against: Sequence[Path],
     processes: int,
     progress: Progress,
-    *,
-    is_own: bool,
 ) -> tuple[Path, str]:
     """The folder of a source's documents, with the filters' verdicts, and for which reasons those drop all of it."""
     wanted = source.source
@@ -174,46 +172,50 @@ def _documents(
         last_year=last_year(wanted.dates), limits=wanted.own_limits(),
     )  # fmt: skip
     is_made = wanted.path is not None and is_corpus(given) and wanted.dialogue is None
-    if is_made and is_own:
-        folder = given
+    where = os.path.realpath(given) if wanted.path is not None else [wanted.package, wanted.git, wanted.hub]
+    part_of_hub = [wanted.subset, wanted.split, wanted.hub_files, wanted.revision, wanted.bytes]
+    judged_by = None if wanted.unfiltered else dataclasses.asdict(criteria)
+    searched = [os.path.realpath(path.expanduser()) for path in against]
+    known_by = [wanted.record(), where, part_of_hub, judged_by, searched, source.fingerprint if is_made else ""]
+    folder = folder / "sources" / f"{wanted.name}-{key_of(known_by)[:12]}"
+    if is_made:
+        is_judged = _link(given, folder, with_verdicts=not (wanted.limits or wanted.unfiltered))
     else:
-        where = os.path.realpath(given) if wanted.path is not None else [wanted.package, wanted.git, wanted.hub]
-        judged_by = None if wanted.unfiltered else dataclasses.asdict(criteria)
-        searched = [os.path.realpath(path.expanduser()) for path in against]
-        folder = folder / "sources" / f"{wanted.name}-{key_of(wanted.record(), where, judged_by, searched)[:12]}"
-        if is_made:
-            _link(given, folder)
-        else:
-            ingest(wanted, folder, processes=workers, progress=lambda done: progress(f"reading {wanted.name}", done))
+        is_judged = False
+        ingest(wanted, folder, processes=workers, progress=lambda done: progress(f"reading {wanted.name}", done))
     if wanted.unfiltered:
         _log.warning("source %s is NOT filtered: %s", wanted.name, wanted.unfiltered)
-        return folder, ""
-    if folder == given and (folder / FILTER).exists():
+    if wanted.unfiltered or is_judged:
         return folder, ""
     tell = _teller(progress, f"filtering {wanted.name}", [folder])
     filtered = filter_documents(folder, criteria, processes=workers, told=tell)
     gone = filtered.documents_in - filtered.documents_kept
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in filtered.dropped.items())
     if gone:
-        _log.info(
-            "source %s: %s of %s documents dropped: %s", wanted.name, f"{gone:,}", f"{filtered.documents_in:,}", reasons
-        )
+        counts = f"{gone:,} of {filtered.documents_in:,}"
+        _log.info("source %s: %s documents dropped: %s", wanted.name, counts, reasons)
     return folder, "" if filtered.documents_kept else reasons
 
 
-def _link(corpus: Path, folder: Path) -> None:
-    """The documents of a dataset that was fetched, at a place where the verdicts of this run may stand beside them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (DOCUMENTS, "manifest.json"):
-        if (folder / name).exists() and (folder / name).samefile(corpus / name):
-            continue
-        beside = folder / f".{name}.new"
+def _link(corpus: Path, folder: Path, *, with_verdicts: bool) -> bool:
+    """A folder of documents that was made before, at a place where this run's verdicts may stand beside them; whether
+    the filters' verdicts that somebody gave it came along."""
+    names = [DOCUMENTS, "manifest.json", *([IMPROVED] if (corpus / IMPROVED).exists() else [])]
+    verdicts = [path.relative_to(corpus).as_posix() for path in attributes_of(corpus)]
+    judged = (FILTER, DEDUP)  # what is there twice was found among what the filters kept
+    names += [name for name in verdicts if with_verdicts or name not in judged]
+    for name in names:
+        if (folder / name).exists():
+            continue  # its name says whose it is, to the byte
+        beside = folder / f"{name}.new"
+        beside.parent.mkdir(parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)
         try:
             os.link(corpus / name, beside)
         except OSError:  # not every file system knows links
             shutil.copyfile(corpus / name, beside)
         beside.replace(folder / name)
+    return with_verdicts and FILTER in verdicts
 
 
 def _search(found: dict[str, Path], against: Sequence[Path], processes: int, progress: Progress) -> None:
@@ -230,7 +232,7 @@ def _search(found: dict[str, Path], against: Sequence[Path], processes: int, pro
 def _duplicates(found: dict[str, Path], folder: Path, processes: int, progress: Progress) -> dict[str, Path]:
     """The verdicts on duplicates among all sources, made unless these very documents were compared before."""
     known_by = [(name, open_corpus(path)[0]) for name, path in found.items()]
-    home = folder / "sets" / key_of(known_by)[:12]
+    home = folder / "sets" / key_of(known_by, code_of(deduplicating, signatures, texts))[:12]
     files = {name: home / f"{name}.jsonl" for name in found}
     done, folders = home / "done", list(found.values())
     if not done.exists():
@@ -264,12 +266,19 @@ def _workers(size: int, wanted: int) -> int:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time: a second run that prepares the same finds what the first one made."""
+def alone(folder: Path, progress: Progress = lambda what, done: None) -> Iterator[None]:
+    """One process at a time makes clean text there and reads it: the next one finds what this one made."""
+    folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log.info("waiting for another process that prepares text in %s", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        waits = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waits:
+                    _log.info("waiting for another process that prepares text in %s", folder)
+                waits = True
+                progress("waiting for another process", 0.0)  # who hears a stop there leaves
+                time.sleep(0.2)
         yield

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +43,7 @@ _COMMON = 10
 """Pieces in which a run may stand and still be looked for."""
 _INDEX = "dedup/evaluation.npz"
 _EXAMPLES, _EXCERPT = 10, 160
+_log = logging.getLogger("coldframe")
 _MARKS = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -109,13 +112,16 @@ def find_contamination(
 def _pieces(path: Path) -> Iterator[tuple[str, str, str]]:
     """(set, place, text) of every text in an evaluation set."""
     root, files, _ = open_files(path)
+    quarantine = Quarantine()
     for file in files:
         place = place_of(file, root)
         name = place if root.is_dir() else root.name
-        for entry in entries(file, place, is_known, Quarantine()):
-            for where, text in pieces_of(entry, Quarantine()):
+        for entry in entries(file, place, is_known, quarantine):
+            for where, text in pieces_of(entry, quarantine):
                 if len(_WORD.findall(text)) >= SHORTEST:
                     yield name, where, text
+    if quarantine.count:
+        _log.warning("of the evaluation text in %s, %s", path, quarantine)
 
 
 def _plain_words(texts: Sequence[str]) -> Words:
@@ -146,7 +152,7 @@ def _searched(folder: Path, index: _Index, processes: int, told: Told) -> Done:
     path = folder / _INDEX
     path.parent.mkdir(exist_ok=True)
     _save(path, index)
-    code = code_of(signing, texts_module)
+    code = code_of(signing, texts_module, sys.modules[__name__])
     batches = [
         Batch(key_of(part, known_by, code, FOUND), (str(folder), manifest.parts, number, known_by), size)
         for number, (size, part) in enumerate(manifest.parts)

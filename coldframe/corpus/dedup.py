@@ -7,6 +7,8 @@ unverified candidates would chain thousands of good conversations to each other.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from coldframe.corpus.documents import Document
 from coldframe.corpus.filtering import judged_documents
 from coldframe.corpus.filters import texts
 from coldframe.corpus.filters.texts import Hashes
-from coldframe.corpus.signatures import BANDS, openings, runs_of, signatures, similarity, words_of
+from coldframe.corpus.signatures import BANDS, hash_of, openings, runs_of, signatures, similarity, words_of
 from coldframe.corpus.store import (
     DEDUP,
     DOCUMENTS,
@@ -33,6 +35,7 @@ from coldframe.corpus.store import (
     read_part,
     unpack_documents,
 )
+from coldframe.errors import UsageError
 from coldframe.run.durable import write_whole
 
 SIMILAR = 0.75
@@ -81,8 +84,13 @@ def deduplicate(
     They stand beside the folder's documents unless a file is named for each folder in `verdicts`.
 
     Raises:
+        UsageError: when a folder is given twice.
         CorpusError, DiskFullError: what was made stays, and the next call goes on from there.
     """
+    places = [os.path.realpath(folder) for folder in folders]
+    if not verdicts and len(set(places)) < len(places):
+        twice = next(folder for folder in folders if places.count(os.path.realpath(folder)) > 1)
+        raise UsageError(f"{twice} is given twice", advice="give each folder of documents once")
     but = "" if verdicts else DEDUP
     sources = [_signed(folder, but, processes, told) for folder in folders]
     files = verdicts or [folder / DEDUP for folder in folders]
@@ -182,7 +190,8 @@ def _candidates(rows: npt.NDArray[np.uint64], alone: npt.NDArray[np.int64]) -> n
             pairs.append(np.stack([places[with_back], places[with_back - back]], axis=1))
         with_first = np.flatnonzero(rank > _MOST_CANDIDATES)
         pairs.append(np.stack([places[with_first], places[begin[with_first]]], axis=1))
-    return np.unique(np.concatenate(pairs), axis=0)
+        pairs = [np.unique(np.concatenate(pairs), axis=0)]  # most pairs share several bands
+    return pairs[0]
 
 
 def _runs(
@@ -213,7 +222,7 @@ def _documents(folder: Path, manifest: Manifest, number: int) -> list[Document]:
 def _signed(folder: Path, but: str, processes: int, told: Told) -> _Source:
     """A folder's signatures, made where they are missing: first what openings many share, then the rest without."""
     manifest = read_manifest(folder)
-    code = code_of(signing, texts)
+    code = code_of(signing, texts, sys.modules[__name__])
 
     def run(work: Callable[[Any], Made], name: str, file: str, more: object, payload: object) -> npt.NDArray[np.uint64]:
         batches = [
@@ -244,4 +253,7 @@ def signatures_batch(payload: tuple[str, tuple[tuple[int, str], ...], int, list[
     folder, parts, number, shared = payload
     documents = [one.document for one in unpack_documents(read_part(Path(folder) / DOCUMENTS, parts, number))]
     found = signatures(words_of(documents, np.array(shared, dtype=np.uint64)))
+    whole = words_of(documents, np.empty(0, dtype=np.uint64))  # what is exactly the same, is with its opening
+    for row, (start, end) in enumerate(zip(whole.of[:-1].tolist(), whole.of[1:].tolist(), strict=True)):
+        found[row, 0] = np.uint64(hash_of(whole.hashes[start:end]))
     return Made({_SIGNATURES: found.astype("<u8").tobytes()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -132,43 +133,17 @@ def as_verdicts(stored: Sequence[Stored], verdicts: Sequence[Verdict]) -> Made:
     return Made({FILTER: as_lines(lines)}, counts, tuple(notes))
 
 
-def kept_documents(folder: Path, also: Sequence[Path] = ()) -> Iterator[Stored]:
-    """The documents of a folder without those that an attribute drops, in their better form where they have one: the
-    view that everything later reads.
+def kept_documents(folder: Path, also: Sequence[Path] = (), parts: range | None = None) -> Iterator[Stored]:
+    """The documents of a folder (or of some of its parts) without those that an attribute drops, in their better form
+    where they have one: the view that everything later reads.
 
     `also` are files of verdicts that stand elsewhere, as those on duplicates among the sources of one run.
 
     Raises:
         CorpusError: when an attribute speaks of other documents than those beside it.
     """
-    better = iter(())
-    if (folder / IMPROVED).exists():
-        better = unpack_file(folder / IMPROVED)
-    for one, said in judged_documents(folder, also=also):
-        line = next(better, None)
-        if all(verdict["keep"] for verdict in said):
-            yield one if line is None else _improved(one, line, folder)
-
-
-def _improved(one: Stored, line: dict[str, Any], folder: Path) -> Stored:
-    """A document in its better form.
-
-    Raises:
-        CorpusError: when that is another's.
-    """
-    if line["id"] != one.id:
-        raise CorpusError(
-            f"{folder / IMPROVED} does not speak of the documents beside it",
-            advice="coldframe corpus curate --improve makes it again, or delete it",
-        )
-    document = one.document
-    if "text" in line:
-        document = dataclasses.replace(document, text=line["text"])
-    elif "contents" in line:
-        both = zip(document.messages, line["contents"], strict=True)
-        messages = tuple(dataclasses.replace(message, content=content) for message, content in both)
-        document = dataclasses.replace(document, messages=messages, text="\n\n".join(line["contents"]))
-    return dataclasses.replace(one, document=document)
+    found = judged_documents(folder, also=also, parts=parts)
+    return (one for one, said in found if all(line["keep"] for line in said))
 
 
 def open_corpus(folder: Path, also: Sequence[Path] = ()) -> tuple[str, int, Reader]:
@@ -190,22 +165,42 @@ def open_corpus(folder: Path, also: Sequence[Path] = ()) -> tuple[str, int, Read
 
 
 def judged_documents(
-    folder: Path, but: str = "", also: Sequence[Path] = ()
+    folder: Path, but: str = "", also: Sequence[Path] = (), parts: range | None = None
 ) -> Iterator[tuple[Stored, list[dict[str, Any]]]]:
-    """Every document of a folder with what each attribute but one says of it; raises as `kept_documents`."""
+    """Every document of a folder, in its better form where it has one, with what each attribute but one says of it;
+    raises as `kept_documents`."""
     manifest = read_manifest(folder)
-    paths = [path for path in attributes_of(folder) if path != folder / but]
-    verdicts = [(path, _lines(path)) for path in (*paths, *also)]
-    for number in range(len(manifest.parts)):
+    beside = [(path, _lines(path)) for path in (*attributes_of(folder), *also) if path != folder / but]
+    better = unpack_file(folder / IMPROVED) if (folder / IMPROVED).exists() else None
+    if better is not None:
+        beside.append((folder / IMPROVED, better))
+    for number, size in enumerate(manifest.sizes):
+        if parts is not None and number not in parts:
+            for _, lines in beside:
+                next(itertools.islice(lines, size - 1, size), None)
+            continue
         for one in unpack_documents(read_part(folder / DOCUMENTS, manifest.parts, number)):
-            said = [(path, next(lines, {"id": ""})) for path, lines in verdicts]
+            said = [(path, next(lines, {"id": ""})) for path, lines in beside]
             for path, line in said:
                 if line["id"] != one.id:
                     raise CorpusError(
                         f"{path} does not speak of the documents beside it",
                         advice="run the verb that made it again: what has not changed is not done twice",
                     )
-            yield one, [line for _, line in said]
+            form = said.pop()[1] if better is not None else {}
+            yield _improved(one, form), [line for _, line in said]
+
+
+def _improved(one: Stored, form: dict[str, Any]) -> Stored:
+    """A document in its better form."""
+    document = one.document
+    if "text" in form:
+        document = dataclasses.replace(document, text=form["text"])
+    elif "contents" in form:
+        both = zip(document.messages, form["contents"], strict=True)
+        messages = tuple(dataclasses.replace(message, content=content) for message, content in both)
+        document = dataclasses.replace(document, messages=messages, text="\n\n".join(form["contents"]))
+    return one if document is one.document else dataclasses.replace(one, document=document)
 
 
 def attributes_of(folder: Path) -> list[Path]:

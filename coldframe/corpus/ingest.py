@@ -17,6 +17,7 @@ from coldframe.corpus.commits import BATCH, open_history, read_commits
 from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
+from coldframe.corpus.filtering import kept_documents, open_corpus
 from coldframe.corpus.hub.parts import Parts, read_part
 from coldframe.corpus.hub.repository import amount, is_folder, open_repository
 from coldframe.corpus.reading.entries import kind_of
@@ -26,7 +27,7 @@ from coldframe.corpus.reading.paths import open_files, place_of, read_file
 from coldframe.corpus.reading.rows import lines_of
 from coldframe.corpus.sources import Source
 from coldframe.corpus.store import DOCUMENTS, Manifest, Stored, is_corpus, pack_documents, read_manifest, stored
-from coldframe.errors import SourceError
+from coldframe.errors import CorpusError, SourceError
 from coldframe.run.durable import write_whole
 
 _log = logging.getLogger("coldframe")
@@ -46,8 +47,13 @@ def ingest(
 
     Raises:
         SourceError: when nothing in it can be read.
-        CorpusError, DiskFullError: what was read stays, and the next call goes on from there.
+        CorpusError: also when the folder holds another source.
+        DiskFullError: what was read stays, and the next call goes on from there.
     """
+    if is_corpus(folder) and (holds := read_manifest(folder).source["name"]) != source.name:
+        raise CorpusError(
+            f"{folder} holds the source {holds!r} already", advice="give another folder, or that name with --name"
+        )
     if source.hub is not None:
         done, about = _of_hub(source, source.hub, folder, progress)
         return _described(source, folder, done, about)
@@ -161,8 +167,8 @@ def documents_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[
 
 def _texts_of(payload: dict[str, Any], quarantine: Quarantine, layouts: dict[str, str]) -> Iterator[Document]:
     if payload.get("corpus"):
-        part = store.read_part(Path(payload["corpus"]), payload["parts"], payload["number"])
-        yield from (one.document for one in store.unpack_documents(part))
+        part = range(payload["number"], payload["number"] + 1)
+        yield from (one.document for one in kept_documents(Path(payload["corpus"]), parts=part))
         return
     if payload.get("package"):
         yield from open_package(payload["package"])[2](quarantine)
@@ -199,10 +205,10 @@ def batches_of(source: Source) -> Iterator[Batch]:
         return
     assert source.path is not None  # it has one origin
     if is_corpus(Path(source.path)):
-        known = read_manifest(Path(source.path))
-        for number, (size, known_as) in enumerate(known.parts):
-            at = {"corpus": str(Path(source.path) / DOCUMENTS), "parts": known.parts, "number": number}
-            yield Batch(key_of(*known_by, known_as), {**_payload(source), **at}, size)
+        fingerprint = open_corpus(Path(source.path))[0]  # of its verdicts too
+        for number, (size, _) in enumerate(read_manifest(Path(source.path)).parts):
+            at = {"corpus": source.path, "number": number}
+            yield Batch(key_of(*known_by, fingerprint, number), {**_payload(source), **at}, size)
         return
     root, files, _ = open_files(source.path)
     group: list[tuple[Path, int, int]] = []

@@ -70,10 +70,13 @@ def report(
 
 
 def save_report(path: Path, sources: Sequence[SourceReport], curation: Mapping[str, Any] | None = None) -> None:
-    """Write a report to a file, for the explorer; without a curation the one that stands there is kept."""
+    """Write a report to a file, for the explorer; without a curation that of the same documents is kept."""
     if curation is None and path.exists():
-        with contextlib.suppress(ValueError):
-            curation = json.loads(path.read_bytes()).get("curation")
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            before = json.loads(path.read_bytes())
+            same = [(one["name"], one["documents_in"]) for one in before["sources"]]
+            if same == [(source.name, source.documents_in) for source in sources]:
+                curation = before.get("curation")
     content = {"made": time.time(), "sources": [dataclasses.asdict(source) for source in sources], "curation": curation}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(content, ensure_ascii=False, indent=1).encode())

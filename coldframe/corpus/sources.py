@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import os
 import re
@@ -205,12 +206,14 @@ class Source:
 
 
 def plain_names(paths: Sequence[Path]) -> list[str]:
-    """A plain name for each path, made of its last part, and of its place in the list where that is taken."""
+    """A plain name for each path, made of its last part, with a number behind it where that is taken."""
     names: list[str] = []
     for path in paths:
         stem = Path(os.path.realpath(path)).stem
-        name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in stem).strip("-")
-        names.append(name if name and name not in names else f"{name or 'text'}-{len(names) + 1}")
+        plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in stem).strip("-")
+        plain = plain[:56].strip("-") or "text"
+        numbered = (f"{plain}-{number}" for number in itertools.count(len(names) + 1))
+        names.append(plain if plain not in names else next(name for name in numbered if name not in names))
     return names
 
 

@@ -173,6 +173,6 @@ def read_part(path: Path, parts: Sequence[tuple[int, str]], number: int) -> byte
     if xxhash.xxh3_64_hexdigest(part) != known_as:
         raise CorpusError(
             f"part {number} of {path} is not what was written there",
-            advice="the disk or somebody changed it: delete the folder and ingest the text again",
+            advice="run the verb that made it again; where that does not help, the disk or somebody changed it",
         )
     return part

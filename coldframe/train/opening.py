@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from coldframe.corpus.cleaning import Clean, open_clean
+from coldframe.corpus.cleaning import alone, open_clean
 from coldframe.corpus.report import SourceReport, save_report
 from coldframe.corpus.sources import EMBEDDED, Source
 from coldframe.errors import MemoryFitError, SettingsError, ShardError, TokenizerError
@@ -71,24 +71,26 @@ def open_new(
     wanted = sources_of(settings.sources)
     check_shares(wanted)
     path = Path(settings.tokenizer.path) if settings.tokenizer.path else None
-    clean = open_clean(
-        wanted,
-        folder.runs / "corpus",
-        context=reasoned.plan.context,
-        dedup=settings.corpus.dedup,
-        against=[Path(path) for path in settings.corpus.against],
-        processes=settings.corpus.processes,
-        progress=progress,
-    )
-    prepared = prepare(
-        clean.opened,
-        clean.skipped,
-        folder=folder.runs,
-        vocab_size=None if path else reasoned.plan.vocab_size,
-        tokenizer_path=path,
-        held_out=settings.train.held_out,
-        progress=progress,
-    )
+    with alone(folder.runs / "corpus", progress):
+        clean = open_clean(
+            wanted,
+            folder.runs / "corpus",
+            context=reasoned.plan.context,
+            dedup=settings.corpus.dedup,
+            against=[Path(path) for path in settings.corpus.against],
+            processes=settings.corpus.processes,
+            progress=progress,
+        )
+        prepared = prepare(
+            clean.opened,
+            clean.skipped,
+            folder=folder.runs,
+            vocab_size=None if path else reasoned.plan.vocab_size,
+            tokenizer_path=path,
+            held_out=settings.train.held_out,
+            progress=progress,
+        )
+        lines = clean.report()
     give_back_memory(torch.device("cpu"))
     for name, reason in prepared.skipped:
         _log.warning("source %s is skipped: %s", name, reason)
@@ -104,7 +106,7 @@ def open_new(
     tell_times_read(stage, prepared.sources, reasoned.plan)
     folder.create()
     shutil.copyfile(prepared.tokenizer_path, folder.tokenizer)
-    save_report(folder.corpus_report, _reports(clean, prepared.sources, stage, reasoned.plan))
+    save_report(folder.corpus_report, _reports(lines, prepared.sources, stage, reasoned.plan))
     run_file = write_run_file(
         folder,
         reasoned,
@@ -123,13 +125,15 @@ def open_new(
     )
 
 
-def _reports(clean: Clean, sources: Sequence[TokenSource], stage: Stage, plan: Plan) -> list[SourceReport]:
+def _reports(
+    lines: Sequence[SourceReport], sources: Sequence[TokenSource], stage: Stage, plan: Plan
+) -> list[SourceReport]:
     """What became of each source's text, with its tokens and how often the run will read them."""
     times = times_read(stage, sources, plan.num_steps * plan.total_batch_tokens)
     tokens = {source.name: source.num_tokens for source in sources}
     return [
         dataclasses.replace(line, tokens=tokens.get(line.name), epochs_planned=round(times.get(line.name, 0.0), 3))
-        for line in clean.report()
+        for line in lines
     ]
 
 

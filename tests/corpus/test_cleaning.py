@@ -12,13 +12,14 @@ import threading
 import orjson
 import pytest
 
-from coldframe.corpus.cleaning import open_clean
+from coldframe.corpus.cleaning import alone, open_clean
+from coldframe.corpus.dialogue.books import extract
 from coldframe.corpus.documents import Quarantine
-from coldframe.corpus.filtering import filter_documents
+from coldframe.corpus.filtering import filter_documents, kept_documents
 from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import ingest
 from coldframe.corpus.sources import EMBEDDED, Source
-from coldframe.errors import SettingsError
+from coldframe.errors import SettingsError, SourceError
 
 GOOD = (
     "The gardener lifted the frame in the morning and found that the seeds had come up in the night. "
@@ -149,12 +150,23 @@ def test_the_same_folder_twice_is_one_source(tmp_path, texts, caplog):
 def test_a_folder_of_documents_keeps_its_verdicts(tmp_path, texts):
     made = tmp_path / "made"
     ingest(source(texts), made)
-    clean = open_clean([source(made)], tmp_path / "corpus", context=512)
-    assert places(clean) == ["a.txt", "c.txt"], "judged where it lies"
-    assert (made / "attributes" / "filter.jsonl").exists()
+    before = sorted(made.rglob("*"))
+    assert places(open_clean([source(made)], tmp_path / "corpus", context=512)) == ["a.txt", "c.txt"]
+    assert sorted(made.rglob("*")) == before, "nothing is written into what is somebody's own"
     filter_documents(made, Criteria(kind="prose", limits={"num_words": 45}))
-    assert places(open_clean([source(made)], tmp_path / "corpus", context=512)) == ["a.txt"]
-    assert not (tmp_path / "corpus" / "sources").exists()
+    assert places(open_clean([source(made)], tmp_path / "corpus", context=512)) == ["a.txt"], "the verdicts that it has"
+    own = source(made, limits={"num_words": 10})
+    assert places(open_clean([own], tmp_path / "corpus", context=512)) == ["a.txt", "c.txt"], (
+        "but a recipe's own limits"
+    )
+    raw = source(made, unfiltered="a test")
+    assert places(open_clean([raw], tmp_path / "corpus", context=512)) == ["a.txt", "c.txt", "d.txt"]
+    (texts / "0.txt").write_text(
+        "A text that came later, and that stands before all of the others in the order of names."
+    )
+    ingest(source(texts), made)
+    filter_documents(made, Criteria(kind="prose", limits={"num_words": 10}))
+    assert places(open_clean([source(made)], tmp_path / "corpus", context=512)) == ["0.txt", "a.txt", "c.txt"]
 
 
 def test_conversations_of_books_are_a_source(tmp_path):
@@ -184,7 +196,12 @@ def test_a_second_process_waits_and_finds_what_the_first_made(tmp_path, texts, c
     with open(folder / ".lock", "wb") as lock, caplog.at_level(logging.INFO, "coldframe"):
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = []
-        work = threading.Thread(target=lambda: found.append(open_clean([source(texts)], folder, context=512)))
+
+        def prepare() -> None:
+            with alone(folder):
+                found.append(open_clean([source(texts)], folder, context=512))
+
+        work = threading.Thread(target=prepare)
         work.start()
         work.join(1.0)
         assert work.is_alive() and not found
@@ -197,7 +214,7 @@ def test_a_second_process_waits_and_finds_what_the_first_made(tmp_path, texts, c
 CLEAN = """
 import sys
 from pathlib import Path
-from coldframe.corpus.cleaning import open_clean
+from coldframe.corpus.cleaning import alone, open_clean
 from coldframe.corpus.sources import Source
 open_clean([Source(name="texts", kind="prose", path=sys.argv[1])], Path(sys.argv[2]), context=512)
 """
@@ -230,6 +247,10 @@ def test_conversations_out_of_a_folder_of_documents(tmp_path):
     [document] = open_clean([wanted], tmp_path / "corpus", context=512).opened[0].documents(Quarantine())
     assert [message.role for message in document.messages] == ["user", "assistant"]
     assert not (tmp_path / "made" / "attributes").exists(), "the books keep what is said of them"
+    filter_documents(tmp_path / "made", Criteria(kind="prose", limits={"num_words": 500}))
+    assert not list(kept_documents(tmp_path / "made"))
+    with pytest.raises(SourceError, match="no readable text"):
+        open_clean([wanted], tmp_path / "corpus", context=512)
 
 
 def test_a_dataset_that_was_fetched_is_judged_by_each_run_in_its_own_way(tmp_path):
@@ -244,3 +265,18 @@ def test_a_dataset_that_was_fetched_is_judged_by_each_run_in_its_own_way(tmp_pat
     strict = Source(name="texts", kind="prose", hub=str(box), limits={"num_words": 1000})
     assert len(places(open_clean([strict], runs / "corpus", context=512, dedup=False))) == 6, "nothing else is there"
     assert len(places(clean)) == 5
+
+
+def test_what_a_verb_made_is_not_read_as_files(tmp_path, texts, caplog):
+    ingest(source(texts), texts / "corpus")
+    again = ingest(source(texts), texts / "corpus")
+    assert again.counts["documents"] == 4
+    with caplog.at_level(logging.WARNING, "coldframe"):
+        clean = open_clean([source(texts)], texts / "runs" / "corpus", context=512)
+    assert (
+        places(clean) == ["a.txt", "c.txt"]
+        and "1 file of other kinds left alone (1 folder of documents)" in caplog.text
+    )
+    assert places(open_clean([source(texts)], texts / "runs" / "corpus", context=512)) == ["a.txt", "c.txt"]
+    with pytest.raises(SourceError, match="is a folder of documents that was made of files"):
+        extract([texts / "corpus"], tmp_path / "talk.jsonl")

@@ -45,10 +45,14 @@ def accept(proposals: Sequence[Proposal], number: int, recipe: Path, why: str) -
     }
     if chosen.dialogue is not None:
         table["dialogue"] = chosen.dialogue
-    block = tomli_w.dumps({"corpus": {"source": [table]}}).strip()
-    if block.startswith("[corpus]"):
-        raise SettingsError(f"{recipe} could not be written to", advice="add the source by hand")
+    block = f"[[corpus.source]]\n{tomli_w.dumps(table).strip()}"
     joined = f"{text.rstrip()}\n\n{block}\n" if text.strip() else f"{block}\n"
-    tomllib.loads(joined)
+    try:
+        tomllib.loads(joined)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"{recipe} has no room for a [[corpus.source]] behind what stands there: {error}",
+            advice="write each of its sources as [[corpus.source]]; nothing was written",
+        ) from error
     write_whole(recipe, joined.encode())
     return chosen.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,11 @@ def curate(
     """
     told("taking a sample")
     sample = take_sample([*folders, *candidates])
+    twice = [name for name, count in Counter(sample.names).items() if count > 1]
+    if twice:
+        raise CorpusError(
+            f"two folders hold a source named {twice[0]!r}", advice="ingest one of them again with another --name"
+        )
     for number, kept in enumerate(sample.kept_bytes):
         if not kept:
             raise CorpusError(

@@ -124,7 +124,7 @@ def _unwrapped(text: str) -> str:
 
 def _joined(paragraph: str) -> str:
     lines = paragraph.split("\n")
-    if len(lines) < 2 or any(_LISTED.match(line) for line in lines[1:]):
+    if len(lines) < 2 or any(_LISTED.match(line) for line in lines[1:]) or any(line.endswith("-") for line in lines):
         return paragraph
     longest = max(map(len, lines))
     near = sum(len(line) > 0.75 * longest for line in lines[:-1]) / (len(lines) - 1)

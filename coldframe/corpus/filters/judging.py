@@ -116,7 +116,8 @@ def _judged(documents: Sequence[Document], criteria: Criteria) -> list[Verdict]:
 
 def _broken(rule: Rule, found: Mapping[str, Floats], criteria: Criteria) -> Bools | None:
     """Which documents break a rule; None where the rule does not hold."""
-    limit = criteria.limits.get(rule.measure, rule.limit_for(criteria.kind))
+    own = {} if rule.fixed else criteria.limits
+    limit = own.get(rule.measure, rule.limit_for(criteria.kind))
     wanted = criteria.language.split("-")[0].lower()
     if limit is None or rule.measure not in found:
         return None

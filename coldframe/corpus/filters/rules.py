@@ -35,6 +35,8 @@ class Rule:
     """Whether it counts words, and so says nothing of languages that are written without spaces."""
     english: bool = False
     """Whether it rests on English words."""
+    fixed: bool = False
+    """Whether a limit of one's own for its measure is meant for another rule."""
 
     def limit_for(self, kind: str) -> float | None:
         """The limit for a kind of source, None where the rule does not hold."""
@@ -63,7 +65,7 @@ def _repetition() -> tuple[Rule, ...]:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule(reason="empty", measure="num_words", beyond="below", limit=1),
+    Rule(reason="empty", measure="num_words", beyond="below", limit=1, fixed=True),
     Rule(reason="leaked-prompt", measure="leaked_prompt", beyond="above", limit=0.0),
     Rule(reason="secret", measure="secrets", beyond="above", limit=0),
     Rule(reason="personal-data", measure="personal_details", beyond="above", limit=3, limits=_kinds(REFERENCE, 25)),
@@ -79,7 +81,7 @@ RULES: tuple[Rule, ...] = (
          limits=_kinds(TALK, 2) | _kinds(REFERENCE, 5) | {"dictionary": 2, "list": 2}),
     Rule(reason="word-length", measure="mean_word_length", beyond="above", limit=10, spaced=True,
          limits=_kinds(REFERENCE, 14) | {"code": 30}, from_words=20),
-    Rule(reason="word-length", measure="mean_word_length", beyond="below", limit=3, spaced=True,
+    Rule(reason="word-length", measure="mean_word_length", beyond="below", limit=3, spaced=True, fixed=True,
          limits=_kinds(REFERENCE, 2), from_words=20),
     Rule(reason="symbols", measure="symbols_per_word", beyond="above", limit=0.1, spaced=True, from_words=20,
          limits=_kinds(TALK, 0.3) | _kinds(REFERENCE, 0.2) | {"code": 0.5}),

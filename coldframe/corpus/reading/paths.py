@@ -17,6 +17,7 @@ from coldframe.corpus.reading.entries import ARCHIVES, entries, kind_of, shown, 
 from coldframe.corpus.reading.formats import ENDINGS, Told, documents_of, is_known, is_of_rows
 from coldframe.corpus.reading.layout import Layout
 from coldframe.corpus.reading.tables import pyarrow_module
+from coldframe.corpus.store import DOCUMENTS, is_corpus
 from coldframe.errors import SourceError
 
 _log = logging.getLogger("coldframe")
@@ -35,6 +36,15 @@ def open_files(path: str | Path) -> tuple[Path, list[Path], str]:
     """
     root = Path(path).expanduser()
     files, others = walk(root, is_known)
+    made = {file.parent for file in files if file.name == DOCUMENTS and is_corpus(file.parent)}
+    if root in made:
+        raise SourceError(
+            f"{root} is a folder of documents that was made of files, and not of files itself",
+            advice="name the files, or let a recipe's source read it: path and, for the talk in it, dialogue",
+        )
+    if made:  # what a verb made lies within: to read it again would double every text
+        files = [file for file in files if made.isdisjoint(file.parents)]
+        others["folder of documents"] += len(made)
     if not files:
         raise SourceError(f"{root} {_nothing(root, others)}", advice=f"the kinds are {' '.join((*ENDINGS, *ARCHIVES))}")
     if any(kind_of(file.name)[0] == ".parquet" for file in files):
