@@ -26,7 +26,7 @@ from typing import IO, Any
 import xxhash
 
 from coldframe.errors import CorpusError
-from coldframe.run.durable import fsync_folder, room_for, write_whole
+from coldframe.run.durable import fsync_folder, remove_abandoned, room_for, write_whole
 
 Counts = Counter[str]
 _AHEAD = 2
@@ -179,6 +179,7 @@ class _Journal:
             raise CorpusError(
                 f"another process is at work in {self.folder}", advice="wait for it, or give another folder"
             ) from None
+        remove_abandoned(self.path)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -36,7 +36,7 @@ from coldframe.corpus.store import (
     unpack_documents,
 )
 from coldframe.errors import UsageError
-from coldframe.run.durable import write_whole
+from coldframe.run.durable import remove_abandoned, write_whole
 
 SIMILAR = 0.75
 """Jaccard similarity of runs of three words from which on two documents are near duplicates."""
@@ -118,6 +118,7 @@ def deduplicate(
                 result.pairs[one.source, kept] += 1
                 if len(result.examples) < _EXAMPLES:
                     result.examples.append((f"{one.source}: {one.document.place}", f"{kept}: {place}", likeness))
+        remove_abandoned(file)
         write_whole(file, as_lines(lines))
     return result
 

@@ -28,7 +28,7 @@ from coldframe.corpus.reading.rows import lines_of
 from coldframe.corpus.sources import Source
 from coldframe.corpus.store import DOCUMENTS, Manifest, Stored, is_corpus, pack_documents, read_manifest, stored
 from coldframe.errors import CorpusError, SourceError
-from coldframe.run.durable import write_whole
+from coldframe.run.durable import remove_abandoned, write_whole
 
 _log = logging.getLogger("coldframe")
 _BATCH = 1 << 21
@@ -100,6 +100,7 @@ def _described(source: Source, folder: Path, done: Done, about: dict[str, Any]) 
         layouts=dict(Counter(layouts.values())),
     )
     path, content = folder / "manifest.json", manifest.as_json()
+    remove_abandoned(path)
     if not path.exists() or path.read_bytes() != content:
         write_whole(path, content)
     return manifest

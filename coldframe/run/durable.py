@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import socket
 import uuid
@@ -34,6 +35,14 @@ def is_abandoned(name: str, label: str) -> bool:
     except (ValueError, PermissionError):
         return False
     return False
+
+
+def remove_abandoned(path: Path) -> None:
+    """Take away what was to become `path` and was left by a process of this machine that was killed."""
+    label = f".{path.name}"
+    for beside in path.parent.glob(f"{glob.escape(label)}-*"):
+        if is_abandoned(beside.name, label):
+            beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.filtering import kept_documents
 from coldframe.corpus.sources import Source, open_source
-from coldframe.corpus.store import DOCUMENTS, FILTER, unpack_documents
+from coldframe.corpus.store import DEDUP, DOCUMENTS, FILTER, unpack_documents
+from coldframe.run.durable import temporary_name
 from tests.commands import Commands
 
 ROOT = Path(__file__).parents[2]
@@ -107,6 +108,27 @@ def test_killed_while_it_works(coldframe: Commands, text: Path, tmp_path: Path) 
     assert coldframe(*arguments, tmp_path / "killed").status == 0
     for file in (DOCUMENTS, FILTER):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+
+
+def test_what_a_killed_process_left_is_taken_away(coldframe: Commands, text: Path, tmp_path: Path) -> None:
+    """Files that were to replace others, by whoever no longer lives; those of the living stay."""
+    out = tmp_path / "out"
+    name = "from coldframe.run.durable import temporary_name; print(temporary_name({!r}))"
+    finals = (out / "manifest.json", out / ".documents.partial.journal", out / DEDUP)
+    coldframe("corpus", "ingest", text, "--out", out, "--processes", 1, "--json")
+    left = []
+    for final in finals:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-c", name.format(f".{final.name}")]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        left.append(final.with_name(told.stdout.strip()))
+        left[-1].write_bytes(b"half")
+    mine = out / temporary_name(".manifest.json")
+    mine.write_bytes(b"half")
+    coldframe("corpus", "ingest", text, "--out", out, "--processes", 1, "--json")
+    coldframe("corpus", "dedup", out, "--processes", 1, "--json")
+    assert not any(path.exists() for path in left)
+    assert mine.exists()
 
 
 @pytest.mark.parametrize(
