@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def write_scenes(verb: CorpusScenes, progress: Progress = lambda what, done: Non
 
         asked = Asked(refused=frozenset(), no_room_for=None, error=None)
         try:
-            asked = asyncio.run(ask_all([task.request for task in tasks], recipe.teacher, key, ledger, answers, told))
+            asked = _run(ask_all([task.request for task in tasks], recipe.teacher, key, ledger, answers, told))
         finally:  # Ctrl-C too: what is answered is written
             written = write_folder(verb.out, tasks, answers, asked.refused, recipe.teacher)
         if asked.error is not None:
@@ -83,6 +84,16 @@ def write_scenes(verb: CorpusScenes, progress: Progress = lambda what, done: Non
             "output": str(verb.out),
             "examples": written.examples,
         }
+
+
+def _run(asking: Coroutine[Any, Any, Asked]) -> Asked:
+    """Run to the end; in a thread of its own where a loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(asking)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asking).result()
 
 
 def tasks_of(recipe: TeacherRecipe) -> Iterator[Task]:

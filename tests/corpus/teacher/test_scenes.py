@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from coldframe.corpus.documents import Quarantine
 from coldframe.corpus.sources import Source, open_source
 from coldframe.corpus.store import DEDUP, FILTER
 from coldframe.corpus.teacher.ledger import LEDGER
+from coldframe.corpus.teacher.verbs import CorpusScenes, write_scenes
 from coldframe.errors import SourceError
 from coldframe.settings import load_settings
 from coldframe.train.opening import sources_of
@@ -71,6 +74,18 @@ def test_a_recipe_of_a_run_asks_its_teacher_by_itself(tmp_path: Path) -> None:
     assert again.opened[0].fingerprint == first.opened[0].fingerprint and asked == 7
     with pytest.raises(SourceError, match="are written when a run prepares its text"):
         open_source(source)
+
+
+def test_within_a_running_loop(tmp_path: Path) -> None:
+    """As from a notebook."""
+    path = tmp_path / "teacher.toml"
+
+    async def ask() -> int:
+        return write_scenes(CorpusScenes(recipe=path, out=tmp_path / "scenes"))["kept"]
+
+    with providing() as provider, ThreadPoolExecutor(1) as thread:
+        path.write_text(recipe(provider.url))
+        assert thread.submit(lambda: asyncio.run(ask())).result() == 4
 
 
 def test_provenance_is_complete(scenes: Scenes, tmp_path: Path) -> None:
