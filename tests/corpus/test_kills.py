@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import json
 import lzma
 import os
@@ -14,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -123,30 +121,41 @@ def test_killed_at_any_moment(raw: list[Path], tmp_path: Path, number: int) -> N
         assert rounds < 60, "it was too fast for its killer"
 
 
-def bombs() -> dict[str, bytes]:
-    """Small files that say they hold much, or that nest without an end."""
-    much, held = b"A line of the same text.\n" * 4_000_000, io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("much.txt", much)
-    inner = held.getvalue()
+def much() -> bytes:
+    """A hundred megabytes of the same line."""
+    return b"A line of the same text.\n" * 4_000_000
+
+
+def nested() -> bytes:
+    """Archives in archives, five deep, three in each."""
+    inner = zipped({"much.txt": much()})
     for _ in range(4):
         inner = zipped({f"{number}.zip": inner for number in range(3)})
-    levels = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))
-    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 9}">' for n in range(1, 12))
-    return {
-        "much.zip": held.getvalue(),
-        "nested.zip": inner,
-        "zeros.txt.gz": gzip.compress(bytes(100_000_000)),
-        "much.txt.xz": lzma.compress(much),
-        "one-line.jsonl.zst": zstandard.compress(b'{"text": "' + b"a" * 100_000_000 + b'"}\n'),
-        "twice.txt.gz": gzip.compress(gzip.compress(much)),
-        "laughs.yaml": f"a0: &a0 [lol]\n{levels}\n".encode(),
-        "laughs.epub": epub({"one": f'<!DOCTYPE x [<!ENTITY e0 "lol">{entities}]><html><body>&e11;</body></html>'}),
-        "deep.json": b"[" * 200_000,
-        "deep.html": b"<div>" * 200_000 + b"a word",
-        "deep.yaml": b"[" * 100_000,
-        "wide.csv": b",".join(b"a%d" % n for n in range(100_000)) + b"\n" + b"," * 99_999 + b"\n",
-    }
+    return inner
+
+
+def laughs(first: str, level: str, again: str) -> str:
+    """Eleven names, each of nine of the one before."""
+    return first + "".join(level.format(n, again.format(n - 1) * 9) for n in range(1, 12))
+
+
+BOMBS = {
+    "much.zip": lambda: zipped({"much.txt": much()}),
+    "nested.zip": nested,
+    "zeros.txt.gz": lambda: gzip.compress(bytes(100_000_000)),
+    "much.txt.xz": lambda: lzma.compress(much()),
+    "one-line.jsonl.zst": lambda: zstandard.compress(b'{"text": "' + b"a" * 100_000_000 + b'"}\n'),
+    "twice.txt.gz": lambda: gzip.compress(gzip.compress(much())),
+    "laughs.yaml": lambda: laughs("a0: &a0 [lol]\n", "a{0}: &a{0} [{1}]\n", "*a{0}, ").encode(),
+    "laughs.epub": lambda: epub(
+        {"one": "<!DOCTYPE x [" + laughs('<!ENTITY e0 "lol">', '<!ENTITY e{0} "{1}">', "&e{0};") + "]><p>&e11;</p>"}
+    ),
+    "deep.json": lambda: b"[" * 200_000,
+    "deep.html": lambda: b"<div>" * 200_000 + b"a word",
+    "deep.yaml": lambda: b"[" * 100_000,
+    "wide.csv": lambda: b",".join(b"a%d" % n for n in range(100_000)) + b"\n" + b"," * 99_999 + b"\n",
+}
+"""Small files that say they hold much, or that nest without an end."""
 
 
 def broken(name: str) -> dict[str, bytes]:
@@ -202,12 +211,12 @@ def test_broken_files_of_every_format(tmp_path: Path, processes: int) -> None:
         finish(verb, tmp_path / "out", "--processes", processes)
 
 
-@pytest.mark.parametrize("name", bombs())
+@pytest.mark.parametrize("name", BOMBS)
 def test_bombs(tmp_path: Path, name: str) -> None:
     """A small file that grows without measure costs itself, not the machine, and not what stands beside it."""
     raw = tmp_path / "raw"
     raw.mkdir()
-    (raw / name).write_bytes(bombs()[name])
+    (raw / name).write_bytes(BOMBS[name]())
     (raw / "beside.txt").write_text("Something to read stands beside it.")
     before = memory_of_children()
     status, said = ended("ingest", raw, "--out", tmp_path / "out", "--processes", 1)
