@@ -77,6 +77,18 @@ Told = Callable[[int], None]
 Heard = Callable[[Counts, Sequence[Any]], None]
 
 
+def in_shares(progress: Callable[[float], None], whole: int) -> Told:
+    """Turns bytes of input as they are done into the share of the whole that is, 0 to 1."""
+    done = 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(min(1.0, done / max(1, whole)))
+
+    return told
+
+
 def key_of(*parts: object) -> str:
     """A key: the hash of what is given, which must be JSON."""
     return xxhash.xxh3_128_hexdigest(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode())

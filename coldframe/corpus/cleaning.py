@@ -26,7 +26,7 @@ from pathlib import Path
 
 from coldframe.corpus import dedup as deduplicating
 from coldframe.corpus import signatures
-from coldframe.corpus.batches import code_of, key_of
+from coldframe.corpus.batches import Told, code_of, in_shares, key_of
 from coldframe.corpus.contamination import find_contamination
 from coldframe.corpus.dedup import deduplicate
 from coldframe.corpus.filtering import attributes_of, filter_documents, kept_documents, open_corpus
@@ -35,7 +35,7 @@ from coldframe.corpus.filters.judging import Criteria
 from coldframe.corpus.ingest import fetched, ingest
 from coldframe.corpus.report import SourceReport, report
 from coldframe.corpus.sources import OpenedSource, Source, last_year, open_sources
-from coldframe.corpus.store import DEDUP, DOCUMENTS, FILTER, IMPROVED, is_corpus, read_manifest
+from coldframe.corpus.store import DEDUP, DOCUMENTS, FILTER, IMPROVED, is_corpus, packed_bytes, read_manifest
 from coldframe.corpus.teacher.verbs import CorpusScenes, write_scenes
 from coldframe.errors import SourceError
 
@@ -123,7 +123,9 @@ def open_clean(
     duplicates = _duplicates(found, folder, processes, progress) if dedup else {}
     for name, path in list(found.items()):
         if next(kept_documents(path, _also(duplicates, name)), None) is None:
-            leave_out(name, "all of it stands in other sources too, or is what the model will be measured on")
+            leave_out(
+                name, "all of it stands in other sources too, is what the model will be measured on, or was dropped"
+            )
     if not found:
         raise SourceError(
             f"no text is left: {'; '.join(f'{name}: {why}' for name, why in missing)}",
@@ -246,17 +248,8 @@ def _duplicates(found: dict[str, Path], folder: Path, processes: int, progress: 
     return files
 
 
-def _teller(progress: Progress, what: str, folders: Sequence[Path], times: int = 1) -> Callable[[int], None]:
-    """Turns bytes that are done into shares."""
-    whole = times * sum(size for folder in folders for size, _ in read_manifest(folder).parts)
-    done = 0
-
-    def told(size: int) -> None:
-        nonlocal done
-        done += size
-        progress(what, min(1.0, done / max(1, whole)))
-
-    return told
+def _teller(progress: Progress, what: str, folders: Sequence[Path], times: int = 1) -> Told:
+    return in_shares(functools.partial(progress, what), times * sum(packed_bytes(folder) for folder in folders))
 
 
 def _workers(size: int, wanted: int) -> int:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from coldframe.corpus import commits, dialogue, documents, messages, reading, store
-from coldframe.corpus.batches import Batch, Counts, Done, Made, Work, code_of, key_of, run_batches
+from coldframe.corpus.batches import Batch, Counts, Done, Made, Work, code_of, in_shares, key_of, run_batches
 from coldframe.corpus.commits import BATCH, open_history, read_commits
 from coldframe.corpus.dialogue.books import conversations
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.embedded import open_package
 from coldframe.corpus.filtering import kept_documents, open_corpus
-from coldframe.corpus.hub.parts import Parts, read_part
+from coldframe.corpus.hub.parts import Parts, read_dataset
 from coldframe.corpus.hub.repository import amount, is_folder, open_repository
 from coldframe.corpus.reading.entries import kind_of
 from coldframe.corpus.reading.formats import laid_out
@@ -70,13 +70,7 @@ def fill(
     progress: Callable[[float], None] = lambda done: None,
 ) -> Manifest:
     """Make the folder of these batches, each as `work` gives it; raises as `ingest`."""
-    whole, read = max(1, sum(batch.size for batch in batches)), 0
-
-    def told(size: int) -> None:
-        nonlocal read
-        read += size
-        progress(read / whole)
-
+    told = in_shares(progress, sum(batch.size for batch in batches))
     done = run_batches(
         batches, work, folder=folder, name="documents", files=[DOCUMENTS], processes=processes, told=told
     )
@@ -136,7 +130,7 @@ def read_batch(payload: dict[str, Any]) -> Made:
     quarantine = Quarantine(keep=EVERYTHING)
     layouts: dict[str, str] = {}
     if payload.get("hub"):
-        found = list(read_part(payload, quarantine, lambda place, layout: layouts.update({place: str(layout)})))
+        found = list(read_dataset(payload, quarantine, lambda place, layout: layouts.update({place: str(layout)})))
     else:
         found = list(documents_of(payload, quarantine, layouts))
     kept = [stored(payload["source"], one) for one in found if isinstance(one, Document)]

@@ -160,6 +160,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise CorpusError(f"{folder / 'manifest.json'} is damaged: {error}", advice="ingest the text again") from error
 
 
+def packed_bytes(folder: Path) -> int:
+    """Bytes of a folder's documents as they lie there: what work on them counts."""
+    return sum(size for size, _ in read_manifest(folder).parts)
+
+
 def read_part(path: Path, parts: Sequence[tuple[int, str]], number: int) -> bytes:
     """Part `number` of a file of such parts.
 

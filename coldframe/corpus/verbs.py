@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
+from coldframe.corpus.batches import in_shares
 from coldframe.corpus.contamination import Contaminated, find_contamination
 from coldframe.corpus.curation.accept import accept
 from coldframe.corpus.curation.curate import curate
@@ -27,7 +29,7 @@ from coldframe.corpus.ingest import ingest
 from coldframe.corpus.reading.paths import first_layouts, open_files
 from coldframe.corpus.report import folders_under, report, save_report
 from coldframe.corpus.sources import KINDS, Source, last_year, plain_names
-from coldframe.corpus.store import Manifest, is_corpus, read_manifest
+from coldframe.corpus.store import Manifest, is_corpus, packed_bytes, read_manifest
 from coldframe.errors import CorpusError, UsageError, did_you_mean
 from coldframe.run.paths import report_file
 
@@ -237,13 +239,7 @@ def filter_inputs(verb: CorpusFilter, progress: Progress = lambda what, done: No
             last_year=verb.last_year or last_year(manifest.source["dates"]),
         )  # fmt: skip
         began = time.monotonic()
-        what, whole, done = f"filtering {manifest.source['name']}", sum(size for size, _ in manifest.parts), 0
-
-        def told(part: int, what: str = what, whole: int = whole) -> None:
-            nonlocal done
-            done += part
-            progress(what, done / max(1, whole))
-
+        told = in_shares(functools.partial(progress, f"filtering {manifest.source['name']}"), packed_bytes(folder))
         result = filter_documents(folder, criteria, processes=_processes(verb.processes), told=told)
         seconds += time.monotonic() - began
         size += result.bytes_in
@@ -264,13 +260,8 @@ def filter_inputs(verb: CorpusFilter, progress: Progress = lambda what, done: No
 def dedup_folders(verb: CorpusDedup, progress: Progress = lambda what, done: None) -> dict[str, Any]:
     """Find duplicates among what the filters keep; the verdicts stand beside the documents."""
     times = 3 if verb.against else 2
-    whole, done = times * sum(size for path in verb.paths for size, _ in read_manifest(path).parts), 0
-
-    def told(size: int) -> None:
-        nonlocal done
-        done += size
-        progress("looking for duplicates", done / max(1, whole))
-
+    whole = times * sum(packed_bytes(path) for path in verb.paths)
+    told = in_shares(functools.partial(progress, "looking for duplicates"), whole)
     searched = Contaminated()
     if verb.against:
         searched = find_contamination(verb.paths, verb.against, processes=_processes(verb.processes), told=told)

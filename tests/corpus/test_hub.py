@@ -284,7 +284,7 @@ def test_many_parts_killed_anywhere_give_the_same(kind: str, tmp_path: Path, mon
     assert texts(tmp_path / "whole") == said(0, 200)
     assert len(whole.parts) == 12
     assert len(whole.quarantined) == (2 if kind == "parquet" else 3)
-    real = parts.read_part
+    real = parts.read_dataset
     for stop in (0, 1, 5, 11):
         count = 0
 
@@ -295,10 +295,10 @@ def test_many_parts_killed_anywhere_give_the_same(kind: str, tmp_path: Path, mon
                 raise SourceError("gone")
             return real(*words)
 
-        monkeypatch.setattr("coldframe.corpus.ingest.read_part", dying)
+        monkeypatch.setattr("coldframe.corpus.ingest.read_dataset", dying)
         with pytest.raises(SourceError, match="gone"):
             ingest(source, tmp_path / f"{stop}")
-        monkeypatch.setattr("coldframe.corpus.ingest.read_part", real)
+        monkeypatch.setattr("coldframe.corpus.ingest.read_dataset", real)
         parts._Stream._kept.clear()  # as in a new process
         assert ingest(source, tmp_path / f"{stop}") == whole
     limited = Source(name="box", kind="prose", hub=str(tmp_path / "hub"), bytes=2500)

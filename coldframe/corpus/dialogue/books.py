@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from coldframe.corpus import dialogue, documents, reading, store
-from coldframe.corpus.batches import Batch, Counts, Made, code_of, key_of, run_batches
+from coldframe.corpus.batches import Batch, Counts, Made, code_of, in_shares, key_of, run_batches
 from coldframe.corpus.dialogue.exchanges import GAP, Spoken, exchanges
 from coldframe.corpus.documents import Document, Quarantine
 from coldframe.corpus.messages import Message
@@ -59,13 +59,7 @@ def extract(
         DiskFullError, CorpusError: as `run_batches`.
     """
     batches = list(_batches(paths, gap, out))
-    whole, done = max(1, sum(batch.size for batch in batches)), 0
-
-    def told(size: int) -> None:
-        nonlocal done
-        done += size
-        progress(done / whole)
-
+    told = in_shares(progress, sum(batch.size for batch in batches))
     work = out.parent / f".{out.name}.partial"  # what was made so far
     made = run_batches(
         batches, read_books, folder=work, name="dialogue", files=[_LINES], processes=processes, told=told

@@ -70,7 +70,7 @@ class Parts:
             self.done = min(1.0, self.done + counts["bytes"] / self._whole)
 
 
-def read_part(payload: Mapping[str, Any], quarantine: Quarantine, told: Told) -> Iterator[Document | Start]:
+def read_dataset(payload: Mapping[str, Any], quarantine: Quarantine, told: Told) -> Iterator[Document | Start]:
     """The documents of a part, and at its end, when there is more of the file, where that begins."""
     repository = Repository(**payload["hub"])
     file, room = File(**payload["file"]), payload["room"]
@@ -106,7 +106,7 @@ def open_hub(
         for batch in parts:
             counts: Counts = Counter()
             notes: list[Any] = []
-            for one in read_part(batch.payload, quarantine, lambda place, found: None):
+            for one in read_dataset(batch.payload, quarantine, lambda place, found: None):
                 if isinstance(one, Document):
                     counts["bytes"] += len(one.text.encode())
                     yield one
